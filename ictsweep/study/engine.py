@@ -1,0 +1,222 @@
+"""The study's mind: a fold over the event log that says what to decide next.
+
+Decisions must not depend on which process happened to be faster, or no parallel study could be repeated and no crash would leave it
+unchanged. So the engine keeps a clock of its own, counted in kimg of training: every trial occupies one of `slots`, a rung takes as
+long as it trains images (plus `launch_kimg` for a new trial), and verdicts and new suggestions are taken in that clock's order. A result that
+arrives early waits in the log until its turn. The order is that of `slots` equal machines; where real ones differ, waiting is the only cost.
+
+    log --apply--> Engine --due--> the next decision, or None while a result is awaited
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ictsweep.records import (
+    Action,
+    Card,
+    Event,
+    Measurement,
+    State,
+    ask_event,
+    verdict_event,
+)
+from ictsweep.seeds import derive_seed
+from ictsweep.study.rungs import ending, judge
+from ictsweep.study.spec import StudySpec
+
+
+
+class Sampler(Protocol):
+    """Where suggestions come from (study.memory is the real one); told what the engine decides, in the log's order."""
+
+    def suggest(self, number: int) -> dict[str, Any]: ...
+
+    def begin(self, number: int, params: Mapping[str, Any]) -> None: ...
+
+    def observe(self, number: int, rung_kimg: int, value: float) -> None: ...
+
+    def finish(self, number: int, state: State, value: float | None) -> None: ...
+
+
+FAILURES_IN_A_ROW = 3  # then the study asks no more: the cause is common to all trials
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A trial under way: the rung it is heading for, and when it arrives by the study's clock (kimg)."""
+
+    rung: int
+    arrives: float
+
+
+class Engine:
+    """Applies events and derives decisions; holds nothing that the log does not."""
+
+    def __init__(self, spec: StudySpec, baseline: Mapping[str, Any], sampler: Sampler) -> None:
+        self.spec = spec
+        self.sampler = sampler
+        self.slots = 0
+        self.asked = 0
+        self.flights: dict[int, Flight] = {}
+        self.halted = ""
+        self._baseline = dict(baseline)
+        self.clock = 0.0
+        self._measured: dict[tuple[int, int], Measurement] = {}
+        self._failed: dict[int, tuple[str, str]] = {}
+        self._judged: dict[int, dict[int, float]] = {kimg: {} for kimg in spec.rungs}
+        self._failures: list[str] = []
+
+    @property
+    def total(self) -> int:
+        """How many trials the study runs: its configurations, and the baseline's further seeds."""
+        return self.spec.trials + self.spec.replicates - 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing runs and nothing more will be asked."""
+        return not self.flights and (self.asked >= self.total or bool(self.halted))
+
+    def is_baseline(self, number: int) -> bool:
+        """Whether trial `number` is trial 0 or one of its replicates."""
+        return number < self.spec.replicates
+
+    def awaited(self) -> tuple[int, int] | None:
+        """(trial, rung in kimg) whose result the next decision waits for; None when nothing is under way."""
+        if not self.flights:
+            return None
+        number = min(self.flights, key=lambda n: (self.flights[n].arrives, n))
+        return number, self.spec.rungs[self.flights[number].rung]
+
+    def outstanding(self) -> list[int]:
+        """The trials that still have something to train (or a verdict to wait for)."""
+        return [n for n in sorted(self.flights) if n not in self._failed and not self._done(n)]
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. The log's order is the only order."""
+        if event.kind == "study":
+            self.slots = self.slots or int(event.data["slots"])
+        elif event.kind == "ask":
+            self._asked(event)
+        elif event.kind == "measure":
+            self._arrived(event)
+        elif event.kind == "fail":
+            assert event.trial is not None
+            self._failed[event.trial] = (event.data["kind"], event.data["message"])
+        elif event.kind == "verdict":
+            self._decided(event)
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Apply a log."""
+        for event in events:
+            self.apply(event)
+
+    def due(self, time: float) -> Event | None:
+        """The next decision, stamped with `time`; None while a result is awaited or the study is finished.
+
+        The caller records it and applies it before asking again.
+        """
+        if len(self.flights) < self.slots and self.asked < self.total and not self.halted:
+            return self._ask(time)
+        awaited = self.awaited()
+        return self._verdict(*awaited, time) if awaited else None
+
+    # asking -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, time: float) -> Event:
+        number = self.asked
+        replicate = self.is_baseline(number) and number > 0
+        seed = derive_seed(self.spec.seed, "trial", number)
+        return ask_event(number, self._params(number), seed, 0 if replicate else None, time)
+
+    def _params(self, number: int) -> dict[str, Any]:
+        if self.is_baseline(number):
+            return dict(self._baseline)
+        given = number - self.spec.replicates + 1  # place among the configurations; 0 is the baseline
+        if given < len(self.spec.warm_start):
+            return {**self._baseline, **self.spec.warm_start[given]}
+        return self.sampler.suggest(number)
+
+    def _asked(self, event: Event) -> None:
+        number = event.trial
+        assert number == self.asked, "trials are asked in order"
+        self.asked += 1
+        arrives = self.clock + self.spec.resources.launch_kimg + self._length(0)
+        self.flights[number] = Flight(0, arrives)
+        if event.data["replicate_of"] is None:
+            self.sampler.begin(number, event.data["params"])
+
+    def _length(self, rung: int) -> int:
+        """kimg of training from the verdict before rung number `rung` to its own measurement."""
+        rungs = self.spec.rungs
+        if self.spec.short_run or rung == 0:
+            return rungs[rung]
+        return rungs[rung] - rungs[rung - 1]
+
+    # arriving ---------------------------------------------------------------------------------------------------
+
+    def _arrived(self, event: Event) -> None:
+        assert event.trial is not None
+        measurement = Measurement(**event.data)
+        counts = measurement.ends_run or not self.spec.short_run
+        if counts and measurement.kimg in self._judged:
+            self._measured.setdefault((event.trial, measurement.kimg), measurement)
+
+    def _done(self, number: int) -> bool:
+        last = self.spec.rungs[-1]
+        return self.flights[number].rung == len(self.spec.rungs) - 1 and (number, last) in self._measured
+
+    # deciding ---------------------------------------------------------------------------------------------------
+
+    def _verdict(self, number: int, rung_kimg: int, time: float) -> Event | None:
+        measurement = self._measured.get((number, rung_kimg))
+        if measurement is not None:
+            action, card = self._judge(number, rung_kimg, measurement)
+        elif number in self._failed:
+            kind, message = self._failed[number]
+            action = Action.STOP if kind == "diverged" else Action.FAIL
+            card = ending(rung_kimg, None, None, f"{kind}: {message}")
+        else:
+            return None
+        return verdict_event(number, action, card, time)
+
+    def _judge(self, number: int, rung_kimg: int, measurement: Measurement) -> tuple[Action, Card]:
+        value = measurement.values[self.spec.minimize]
+        error = measurement.errors.get(self.spec.minimize)
+        if rung_kimg == self.spec.rungs[-1]:
+            return Action.COMPLETE, ending(rung_kimg, value, error, "trained to the full budget")
+        values = {**self._judged[rung_kimg], number: value}
+        exempt = self.is_baseline(number)
+        return judge(
+            number, rung_kimg, values, error, reduction=self.spec.stopping.reduction, exempt=exempt
+        )
+
+    def _decided(self, event: Event) -> None:
+        number, action = event.trial, Action(event.data["action"])
+        assert number is not None
+        card = Card(**event.data["card"])
+        flight = self.flights.pop(number)
+        self.clock = flight.arrives
+        searched = number == 0 or not self.is_baseline(number)
+        if card.value is not None and searched:
+            self._judged[card.rung_kimg][number] = card.value
+            self.sampler.observe(number, card.rung_kimg, card.value)
+        if action == Action.CONTINUE:
+            self.flights[number] = Flight(
+                flight.rung + 1, flight.arrives + self._length(flight.rung + 1)
+            )
+        else:
+            self._ended(number, action, card, searched)
+
+    def _ended(self, number: int, action: Action, card: Card, searched: bool) -> None:
+        states = {
+            Action.STOP: State.PRUNED, Action.COMPLETE: State.COMPLETE, Action.FAIL: State.FAILED
+        }  # fmt: skip
+        if searched:
+            value = card.value if action == Action.COMPLETE else None
+            self.sampler.finish(number, states[action], value)
+        self._failures = [*self._failures, card.reason] if action == Action.FAIL else []
+        if len(self._failures) >= FAILURES_IN_A_ROW:
+            self.halted = (
+                f"{len(self._failures)} trials in a row failed; the last one: {card.reason}"
+            )

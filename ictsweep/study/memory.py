@@ -1,0 +1,84 @@
+"""What the sampler knows: an in-memory Optuna study, rebuilt from the event log whenever needed.
+
+Optuna is told the truth of multi-fidelity trials: step = the rung's kimg, stopped = PRUNED with its last rung value, diverged = PRUNED
+without one (never a NaN), failed = FAIL. Each suggestion comes from a fresh sampler seeded by (study seed, trial number): it is a function
+of the history alone, so a resumed study neither repeats nor skips suggestions.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ictsweep.records import State
+from ictsweep.seeds import derive_seed
+from ictsweep.study.spec import Sampler
+
+_STATES = {
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.FAILED: TrialState.FAIL,
+}
+
+
+class Memory:
+    """Optuna's study behind three verbs in a trial's order of life: suggest/begin, observe, finish."""
+
+    def __init__(
+        self, distributions: Mapping[str, BaseDistribution], sampler: Sampler, seed: int
+    ) -> None:
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        self._distributions = dict(distributions)
+        self._sampler = sampler
+        self._seed = seed
+        self._study = optuna.create_study(direction="minimize", sampler=RandomSampler(seed=0))
+        self._ids: dict[int, int] = {}
+        self._suggested: tuple[int, dict[str, Any]] | None = None
+
+    def suggest(self, number: int) -> dict[str, Any]:
+        """Parameters for trial `number`; the same whenever it is asked again before `begin`."""
+        if self._suggested is None or self._suggested[0] != number:
+            self._study.sampler = _sampler(self._sampler, derive_seed(self._seed, "sampler", number))
+            trial = self._study.ask(self._distributions)
+            self._ids[number] = trial._trial_id
+            self._suggested = (number, dict(trial.params))
+        return dict(self._suggested[1])
+
+    def begin(self, number: int, params: Mapping[str, Any]) -> None:
+        """Trial `number` runs with `params` (suggested here, given by the user, or read from the log)."""
+        if number in self._ids:
+            assert self._suggested == (number, dict(params)), "the log disagrees with the sampler"
+            return
+        running = create_trial(
+            state=TrialState.RUNNING, params=dict(params), distributions=self._distributions
+        )
+        running.datetime_start = datetime.now()
+        self._ids[number] = self._study._storage.create_new_trial(self._study._study_id, running)
+
+    def observe(self, number: int, rung_kimg: int, value: float) -> None:
+        """Trial `number` scored `value` at a rung."""
+        self._trial(number).report(value, rung_kimg)
+
+    def finish(self, number: int, state: State, value: float | None) -> None:
+        """Trial `number` ended; `value` only for COMPLETE."""
+        self._study.tell(self._trial(number), value, state=_STATES[state], skip_if_finished=False)
+
+    def trials(self) -> dict[int, FrozenTrial]:
+        """Optuna's own records by our trial number (for tests and reports of agreement)."""
+        by_id = {t._trial_id: t for t in self._study.get_trials(deepcopy=True)}
+        return {number: by_id[trial_id] for number, trial_id in self._ids.items()}
+
+    def _trial(self, number: int) -> optuna.Trial:
+        return optuna.Trial(self._study, self._ids[number])
+
+
+def _sampler(sampler: Sampler, seed: int) -> BaseSampler:
+    seed = seed % 2**32  # numpy's limit
+    if sampler.name == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(n_startup_trials=sampler.startup_trials, seed=seed)
