@@ -1,4 +1,4 @@
-"""What is wrong with an input, where, and how that is said: value, what is allowed, did you mean."""
+"""What is wrong with an input, where, and how it is said: value, what is allowed, did you mean."""
 
 import difflib
 import json

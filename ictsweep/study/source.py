@@ -94,6 +94,16 @@ def read_document(path: Path) -> Document:
     return document
 
 
+def read_value(text: str) -> Any:
+    """One value as it would be written in a file; SpecError if it is not YAML."""
+    builder = _Builder()
+    try:
+        node = _Loader(text).get_single_node()
+        return None if node is None else builder.value(node, (), (1, 1))
+    except (YAMLError, RecursionError) as error:
+        raise SpecError(f"{text!r}: {_syntax_error(text, error)}") from None
+
+
 def _text(path: Path) -> str:
     try:
         content = path.read_bytes()

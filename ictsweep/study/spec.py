@@ -1,7 +1,7 @@
 """What a study is: the search space file as a frozen record (neither torch, ray nor optuna).
 
-What can be known without the trial's classes is checked here: keys, types, the axes' own shape. What
-the values mean for a trial (domains, rungs, yardsticks) is checked in `study.space`.
+What can be known without the trial's classes is checked here: keys, types, the axes' own shape.
+What the values mean for a trial (domains, rungs, yardsticks) is checked in `study.space`.
 """
 
 import re
@@ -75,9 +75,10 @@ def _read_starts(value: Any) -> tuple[tuple[dict[str, Any], ...], list[Problem]]
         message = f"got {shown(value)}; expected a list of blocks path: value, the first one {{}}"
         return (), [Problem((), message)]
     if not value or value[0]:
+        got = shown(value[0]) if value else "no first entry"
         message = (
-            f"the first entry is {shown(value[0]) if value else 'missing'}; expected {{}}: trial 0 is the "
-            "`trial` block as written, the baseline that every claim is measured against"
+            f"got {got}; expected {{}} first: trial 0 is the `trial` block as written, "
+            "the baseline that every claim is measured against"
         )
         return (), [Problem((0,) if value else (), message)]
     return tuple(dict(entry) for entry in value), []
@@ -87,8 +88,8 @@ def _read_starts(value: Any) -> tuple[tuple[dict[str, Any], ...], list[Problem]]
 class StudySpec:
     """A study: one complete trial, the values of it that may vary, and how to search them.
 
-    `trial` is the block as written; `study.space.resolve` makes configurations of it. `trials` counts
-    configurations, trial 0 (the baseline) included; the baseline runs on `replicates` seeds.
+    `trial` is the block as written; `study.space.resolve` makes configurations of it. `trials`
+    counts configurations, trial 0 (the baseline) included; the baseline runs on `replicates` seeds.
     """
 
     study: Annotated[str, ReadBy(_read_name)]

@@ -1,0 +1,198 @@
+"""The command line. Heavy imports live inside the commands: help and errors are instant."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ictsweep import __version__
+from ictsweep.errors import IctsweepError, TrainingError, UserError
+
+if TYPE_CHECKING:
+    from ictsweep.study.spec import StudySpec
+    from ictsweep.study.store import StudyFolder
+
+app = typer.Typer(
+    help="Hyperparameter studies of consistency models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Space = Annotated[Path, typer.Argument(metavar="SPACE", help="A search space (YAML).")]
+Study = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="A study's folder, or its name under --storage.")
+]
+Storage = Annotated[Path, typer.Option(help="Where study folders live.")]
+Reports = Annotated[Path, typer.Option(help="Where HTML reports are written.")]
+Address = Annotated[
+    str | None, typer.Option(help="A running Ray cluster (`auto` to find it); default: this machine.")
+]
+MaxTrials = Annotated[
+    int | None, typer.Option(min=1, help="At most so many trials at once (default: as many as fit).")
+]
+MicroBatch = Annotated[
+    int | None,
+    typer.Option(min=1, help="Images per forward pass and worker: bounds memory, not the result."),
+]
+
+_STORAGE = Path(".ictsweep/studies")
+_REPORTS = Path("reports")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def check(space: Space) -> None:
+    """Validate a search space and say what it will run, without running it."""
+    from ictsweep.study.plan import plan
+
+    Console().print(plan(_read(space)))
+
+
+@app.command()
+def run(
+    space: Space,
+    name: Annotated[str | None, typer.Option(help="Another name for the study.")] = None,
+    storage: Storage = _STORAGE,
+    reports: Reports = _REPORTS,
+    address: Address = None,
+    max_trials: MaxTrials = None,
+    micro_batch: MicroBatch = None,
+) -> None:
+    """Run a study from its beginning to its report."""
+    from ictsweep.study.spec import renamed
+    from ictsweep.study.store import StudyFolder
+
+    spec = _read(space)
+    if name is not None:
+        spec = renamed(spec, name)
+    folder = StudyFolder.create(storage / spec.study, spec)
+    _session(folder, reports, address, max_trials, micro_batch)
+
+
+@app.command()
+def resume(
+    study: Study,
+    storage: Storage = _STORAGE,
+    reports: Reports = _REPORTS,
+    address: Address = None,
+    max_trials: MaxTrials = None,
+    micro_batch: MicroBatch = None,
+) -> None:
+    """Continue an interrupted study where its log ends."""
+    _session(_folder(study, storage), reports, address, max_trials, micro_batch)
+
+
+@app.command()
+def train(
+    space: Space,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the trial block."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path(".ictsweep/runs/trial"),
+    seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
+    micro_batch: MicroBatch = None,
+) -> None:
+    """Train the trial block once, at full budget, without Ray (also under torchrun)."""
+    from ictsweep.study.space import overridden
+    from ictsweep.training import train_once
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = overridden(_read(space), set_ or [])
+    train_once(config, out=out, cache=out / ".cache", seed=seed, micro_batch=micro_batch)
+
+
+@app.command()
+def status(study: Study, storage: Storage = _STORAGE) -> None:
+    """Say how a study stands (it may be running)."""
+    from ictsweep.live import snapshot
+
+    Console().print(snapshot(_folder(study, storage)))
+
+
+@app.command()
+def report(study: Study, storage: Storage = _STORAGE, reports: Reports = _REPORTS) -> None:
+    """Write a study's HTML report (also while it runs)."""
+    from ictsweep.report import build
+
+    typer.echo(build(_folder(study, storage).path, reports))
+
+
+def _read(space: Path) -> "StudySpec":
+    """The checked spec of a file."""
+    from ictsweep.study.space import check as check_space
+    from ictsweep.study.spec import read_spec
+
+    spec, document = read_spec(space)
+    check_space(spec, document)
+    return spec
+
+
+def _folder(study: Path, storage: Path) -> "StudyFolder":
+    """A study by path, or by name under the storage."""
+    from ictsweep.study.store import StudyFolder
+
+    named = storage / study
+    return StudyFolder.open(named if named.is_dir() and not study.is_dir() else study)
+
+
+def _session(
+    folder: "StudyFolder", reports: Path, address: str | None, max_trials: int | None, micro_batch: int | None
+) -> None:
+    """One driver's session with its screen, and the report at its end, whatever the end is."""
+    from ictsweep.live import quiet, watching
+    from ictsweep.report import build
+    from ictsweep.study.session import Place, run_session
+    from ictsweep.summary import summary
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    log = folder.path / "ray" / "driver.log"
+    place = Place(folder=folder, address=address, max_trials=max_trials, micro_batch=micro_batch)
+    with quiet(log) as console:
+        console.print(f"study {folder.path}   (everything else that is said: {log})", highlight=False)
+        try:
+            with watching(folder, console):
+                halted = run_session(place)
+        except KeyboardInterrupt:
+            console.print(f"interrupted; continue with: ictsweep resume {folder.path}", highlight=False)
+            raise
+        page = build(folder.path, reports)
+        console.print(summary(folder), highlight=False, soft_wrap=True)
+        console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    if halted:
+        raise TrainingError(f"the study stopped early: {halted}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The console script: one message and exit code 2 for a user's error, 130 for Ctrl-C."""
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        _fail(str(error), 2)
+    except IctsweepError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"ictsweep: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,63 @@
+"""The endless stream of training pictures: a pure function of the position, so it resumes and
+shards by arithmetic.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ictsweep.data.images import Images
+from ictsweep.seeds import derive_seed
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loader:
+    """Shuffled epochs laid end to end.
+
+    Epoch e shows each picture exactly once, in an order drawn from (seed, "order", e); with `flip`,
+    a picture is mirrored left to right with probability 1/2, drawn from (seed, "flip", e).
+    """
+
+    images: Images
+    seed: int
+    flip: bool
+    # The epoch being read and its plan: drawing a permutation for each batch would cost as much as
+    # the batch.
+    _current: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
+
+    def batch(self, first: int, count: int) -> Tensor:
+        """Pictures first .. first + count of the stream, uint8 [count, c, h, w], whatever was read
+        before.
+        """
+        assert first >= 0
+        assert count >= 1
+        parts, n = [], len(self.images)
+        while count > 0:
+            epoch, start = divmod(first, n)
+            taken = min(count, n - start)
+            parts.append(self._slice(epoch, start, start + taken))
+            first, count = first + taken, count - taken
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _slice(self, epoch: int, start: int, stop: int) -> Tensor:
+        """Places start .. stop of one epoch."""
+        order, mirrored = self._plan(epoch)
+        pixels = self.images.pixels.index_select(0, order[start:stop])
+        if not self.flip:
+            return pixels
+        return torch.where(mirrored[start:stop, None, None, None], pixels.flip(-1), pixels)
+
+    def _plan(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """The order of an epoch, int64 [n], and which of its places are mirrored, bool [n]."""
+        if epoch not in self._current:
+            n = len(self.images)
+            order = torch.randperm(n, generator=_generator(self.seed, "order", epoch))
+            mirrored = torch.rand(n, generator=_generator(self.seed, "flip", epoch)) < 0.5
+            self._current.clear()
+            self._current[epoch] = (order, mirrored)
+        return self._current[epoch]
+
+
+def _generator(seed: int, purpose: str, epoch: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(seed, purpose, epoch))

@@ -1,0 +1,84 @@
+"""Files that are whole or absent, and a cache of tensors that checks what it reads."""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from torch import Tensor
+
+Tensors = Mapping[str, Tensor]
+Facts = Mapping[str, Any]
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write beside, then rename: a reader sees the old file or the new one, after a kill too. Makes
+    the folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def cached(
+    folder: Path, name: str, build: Callable[[], tuple[Tensors, Facts]]
+) -> tuple[Tensors, Facts]:
+    """Tensors and JSON facts from `folder`/`name`.pt and .json; built if absent or damaged.
+
+    `name` must hold everything the content depends on. The JSON carries the SHA-256 of the tensor
+    file: a damaged pair is built anew. Processes that ask at once build once.
+    """
+    found = _read(folder, name)
+    if found is None:
+        with _alone(folder / f"{name}.lock"):
+            found = _read(folder, name)  # another process may have built it meanwhile
+            if found is None:
+                found = build()
+                _write(folder, name, *found)
+    return found
+
+
+def _write(folder: Path, name: str, tensors: Tensors, facts: Facts) -> None:
+    buffer = io.BytesIO()
+    torch.save(dict(tensors), buffer)
+    content = buffer.getvalue()
+    sidecar = {"sha256": hashlib.sha256(content).hexdigest(), "facts": dict(facts)}
+    write_atomic(folder / f"{name}.pt", content)
+    write_atomic(folder / f"{name}.json", json.dumps(sidecar, indent=2).encode())
+
+
+def _read(folder: Path, name: str) -> tuple[Tensors, Facts] | None:
+    try:
+        content = (folder / f"{name}.pt").read_bytes()
+        sidecar = json.loads((folder / f"{name}.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    whole = isinstance(sidecar, dict) and isinstance(sidecar.get("facts"), dict)
+    if not whole or sidecar.get("sha256") != hashlib.sha256(content).hexdigest():
+        return None
+    tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return tensors, sidecar["facts"]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process at a time, to save work only: without it (a file system that has no locks)
+    processes would build the same content and rename it over one another. The system drops the lock
+    of a killed process.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

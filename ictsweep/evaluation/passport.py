@@ -1,0 +1,46 @@
+"""What a metric's number depends on, so that only comparable numbers are ever ranked together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def passport(
+    *,
+    metric: str,
+    extractor: str,
+    weights: str,
+    images: int,
+    latent_seed: int,
+    steps: int,
+    levels: tuple[float, ...],
+    ema: str,
+    reference: str,
+) -> dict[str, Any]:
+    """The identity of a number, in JSON types.
+
+    `metric` is what people call it; `extractor` and `weights` the feature network and the hash of
+    its weights; `images` how many samples; `latent_seed` the noise; `steps` and `levels` the
+    sampler; `ema` which average of the weights; `reference` the hash of the data the samples are
+    compared with.
+    """
+    return {
+        "metric": metric,
+        "extractor": extractor,
+        "weights": weights,
+        "resize": "none",
+        "dtype": "uint8 images, float32 features, float64 statistics",
+        "images": images,
+        "latent_seed": latent_seed,
+        "steps": steps,
+        "levels": list(levels),
+        "ema": ema,
+        "reference": reference,
+    }
+
+
+def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Where two passports differ: (key, value in a, value in b), None where a key is missing; empty
+    if comparable.
+    """
+    keys = sorted(a.keys() | b.keys())
+    return [(key, a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)]

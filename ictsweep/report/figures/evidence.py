@@ -1,0 +1,96 @@
+"""The evidence in three rows: trial 0 over its seeds, what luck alone would show, and the searched trials that finished."""
+
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from ictsweep.report.format import scored
+from ictsweep.report.theme import LIGHT, figure
+from ictsweep.report.view import Scored, StudyView
+from ictsweep.study.noise import Luck, SeedNoise
+
+ROWS = ("searched, full budget", "luckiest of equals", "trial 0, by seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceInfo:
+    """Final values only: (trial, value) of the baseline's seeds and of the searched configurations, with the noise of
+    the one and the luck range of the other where they are known."""
+
+    metric: str
+    baseline: tuple[tuple[int, Scored], ...]
+    searched: tuple[tuple[int, Scored], ...]
+    noise: SeedNoise | None
+    luck: Luck | None
+    best: int | None
+
+
+def evidence_info(view: StudyView) -> EvidenceInfo:
+    """What the first screen's claim rests on."""
+    finals = [(t, t.final) for t in view.trials if t.final is not None and t.comparable]
+    return EvidenceInfo(
+        metric=view.metric,
+        baseline=tuple((t.number, final) for t, final in finals if not t.searched),
+        searched=tuple((t.number, final) for t, final in finals if t.searched),
+        noise=view.noise,
+        luck=view.comparison.luck if view.comparison else None,
+        best=view.best,
+    )
+
+
+def draw_evidence(info: EvidenceInfo) -> go.Figure:
+    """Points and intervals on one common axis of the metric."""
+    fig = figure(210)
+    if info.noise is not None and info.noise.known:
+        low, high = info.noise.mean - info.noise.sd, info.noise.mean + info.noise.sd
+        _draw_bar(fig, ROWS[2], low, high, info.noise.mean, "mean ± standard deviation over seeds")
+    if info.luck is not None:
+        low = max(info.luck.low, 0.0)
+        text = f"5–95 % of the luckiest of {info.luck.tried} equal trials"
+        _draw_bar(fig, ROWS[1], low, info.luck.high, info.luck.expected, text)
+    others = tuple(pair for pair in info.searched if pair[0] != info.best)
+    best = tuple(pair for pair in info.searched if pair[0] == info.best)
+    _draw_points(fig, info.baseline, ROWS[2], "ink", "circle-open", 9)
+    _draw_points(fig, others, ROWS[0], "complete", "circle", 9)
+    _draw_points(fig, best, ROWS[0], "accent", "diamond", 13)
+    fig.update_layout(showlegend=False, margin={"l": 8, "r": 12, "t": 6, "b": 44})
+    fig.update_yaxes(
+        categoryorder="array", categoryarray=ROWS, range=[-0.6, 2.6], showgrid=False,
+        tickfont={"color": LIGHT["ink"], "size": 12}, fixedrange=True,
+    )  # fmt: skip
+    fig.update_xaxes(title_text=f"{info.metric} (lower is better)", nticks=7)
+    return fig
+
+
+def _draw_bar(
+    fig: go.Figure, row: str, low: float, high: float, middle: float, text: str
+) -> None:
+    hover = f"{text}<br>%{{x:.4g}}<extra></extra>"
+    fig.add_trace(
+        go.Scatter(
+            x=[low, high], y=[row, row], mode="lines", hovertemplate=hover,
+            line={"color": LIGHT["band"], "width": 22},
+        )
+    )  # fmt: skip
+    fig.add_trace(
+        go.Scatter(
+            x=[middle], y=[row], mode="markers", hovertemplate=hover,
+            marker={"symbol": "line-ns", "size": 22, "line": {"width": 2, "color": LIGHT["muted"]}},
+        )
+    )  # fmt: skip
+
+
+def _draw_points(
+    fig: go.Figure, points: tuple[tuple[int, Scored], ...], row: str, color: str, symbol: str, size: int
+) -> None:
+    if not points:
+        return
+    errors = [s.error or 0.0 for _, s in points]
+    fig.add_trace(
+        go.Scatter(
+            x=[s.value for _, s in points], y=[row] * len(points), mode="markers",
+            text=[f"trial {n}<br>{scored(s)}" for n, s in points], hovertemplate="%{text}<extra></extra>",
+            error_x={"array": errors, "color": LIGHT[color], "thickness": 1, "width": 0},
+            marker={"size": size, "symbol": symbol, "color": LIGHT[color], "line": {"width": 1.5}},
+        )
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Parallel coordinates: which combinations work? Brushing an axis filters the table (plotly's own Parcoords: Optuna's cannot be
+brushed any more)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ictsweep.report.figures.importance import ENOUGH
+from ictsweep.report.format import number, setting
+from ictsweep.report.theme import LIGHT, figure, plain, wide
+from ictsweep.report.view import StudyView
+from ictsweep.study.spec import Axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimension:
+    """One axis: where each trial lies on it, its range, and its ticks (place, text); `path` is None for results."""
+
+    name: str
+    path: str | None
+    places: tuple[float, ...]
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelInfo:
+    """Trials as lines over their parameters, the furthest rung and the value at one common rung; `order` is each
+    line's rank at that rung (0 best .. 1 worst), which colours it."""
+
+    metric: str
+    rung_kimg: int
+    trials: tuple[int, ...]
+    dimensions: tuple[Dimension, ...]
+    order: tuple[float, ...]
+    missing: int
+
+
+def parallel_info(view: StudyView) -> ParallelInfo:
+    """All configurations measured at the highest rung that enough of them reached."""
+    rung, trials = view.matched_rung(ENOUGH)
+    values = [t.at_rung[rung].value for t in trials]
+    ranked = sorted(range(len(values)), key=lambda i: values[i])
+    place = {i: position / max(1, len(values) - 1) for position, i in enumerate(ranked)}
+    axes = [_parameter(axis, [t.params.get(axis.path) for t in trials]) for axis in view.spec.search]
+    results = [
+        _reached(view.spec.rungs, [t.reached for t in trials]),
+        _value(f"at {rung:,} kimg", values),
+    ]
+    configurations = [t for t in view.trials if t.replicate_of is None]
+    return ParallelInfo(
+        metric=view.metric,
+        rung_kimg=rung,
+        trials=tuple(t.number for t in trials),
+        dimensions=(*axes, *results) if trials else (),
+        order=tuple(place[i] for i in range(len(values))),
+        missing=len(configurations) - len(trials),
+    )
+
+
+def _parameter(axis: Axis, values: Sequence[Any]) -> Dimension:
+    if axis.choices is not None:
+        choices = list(axis.choices)
+        places = tuple(float(choices.index(v)) if v in choices else -1.0 for v in values)
+        ticks = tuple((float(i), setting(choice)) for i, choice in enumerate(choices))
+        return Dimension(
+            name=short(axis.path), path=axis.path, places=places, low=min([0.0, *places]),
+            high=len(choices) - 1.0, ticks=ticks,
+        )  # fmt: skip
+    assert axis.low is not None
+    assert axis.high is not None
+    low, high = (min([axis.low, *values]), max([axis.high, *values]))
+    return _scale(short(axis.path), axis.path, values, low, high, log=axis.log)
+
+
+def _value(name: str, values: Sequence[float]) -> Dimension:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return _scale(name, None, values, low, high, log=wide(list(values)))
+
+
+def _reached(rungs: Sequence[int], reached: Sequence[int]) -> Dimension:
+    return Dimension(
+        name="reached (kimg)", path=None, places=tuple(float(rungs.index(r)) for r in reached),
+        low=-0.1, high=len(rungs) - 0.9, ticks=tuple((float(i), f"{r:,}") for i, r in enumerate(rungs)),
+    )  # fmt: skip
+
+
+def _scale(
+    name: str, path: str | None, values: Sequence[float], low: float, high: float, *, log: bool
+) -> Dimension:
+    """A linear or logarithmic axis; plotly's Parcoords knows no logarithms, so places are taken before."""
+    move = log10 if log else float
+    return Dimension(
+        name=name, path=path, places=tuple(round(move(v), 6) for v in values), low=move(low),
+        high=move(high), ticks=_log_ticks(low, high) if log else _ticks(low, high),
+    )  # fmt: skip
+
+
+def _ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    return tuple((low + i * (high - low) / 4, number(low + i * (high - low) / 4)) for i in range(5))
+
+
+def _log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    marks = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+    inner = [m for m in marks if low * 1.2 < m < high / 1.2]
+    return tuple((log10(m), number(m)) for m in (low, *inner, high))
+
+
+def short(path: str) -> str:
+    """The last two names of a dotted path: enough to tell parameters apart, short enough for an axis."""
+    return ".".join(path.split(".")[-2:])
+
+
+def draw_parallel(info: ParallelInfo) -> go.Figure:
+    """One line per trial; `customdata` carries the trial numbers for the page's filter."""
+    fig = figure(420)
+    fig.add_trace(
+        go.Parcoords(
+            customdata=list(info.trials),
+            dimensions=[
+                {
+                    "label": plain(d.name), "values": list(d.places), "range": [d.low, d.high],
+                    "tickvals": [place for place, _ in d.ticks],
+                    "ticktext": [plain(text) for _, text in d.ticks],
+                }
+                for d in info.dimensions
+            ],
+            line={
+                "color": list(info.order), "cmin": 0, "cmax": 1,
+                "colorscale": [[0, LIGHT["ramp4"]], [0.35, LIGHT["ramp3"]], [1, LIGHT["ramp0"]]],
+            },
+            labelfont={"size": 12, "color": LIGHT["ink"]},
+            tickfont={"size": 11, "color": LIGHT["muted"]},
+            rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
+            unselected={"line": {"color": LIGHT["rule"], "opacity": 0.35}},
+        )
+    )  # fmt: skip
+    fig.update_layout(margin={"l": 72, "r": 72, "t": 64, "b": 24})
+    return fig

@@ -1,0 +1,47 @@
+"""What a study will run, said before it runs."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from ictsweep.records import Event
+from ictsweep.study.engine import Engine
+from ictsweep.study.forecast import NoSampler, chance, run_ahead, trained_kimg
+from ictsweep.study.spec import Axis, StudySpec
+
+
+def plan(spec: StudySpec) -> RenderableType:
+    """The plan of a valid spec: rungs, trials, axes, and the training that chance would spend."""
+    return Group(*_lines(spec), _axes(spec))
+
+
+def expected_kimg(spec: StudySpec) -> float:
+    """kimg of training in the whole study when ranks are a matter of chance: an estimate."""
+    engine = Engine(spec, {}, NoSampler())
+    engine.apply(Event(kind="study", time=0.0, data={"slots": 1}))
+    return trained_kimg(run_ahead(engine, chance(spec.seed)))
+
+
+def _lines(spec: StudySpec) -> list[str]:
+    kind = "each rung a complete run of its own" if spec.short_run else "points of one run"
+    full = (spec.trials + spec.replicates - 1) * spec.rungs[-1]
+    expected = expected_kimg(spec)
+    return [
+        f"study {spec.study}: {spec.trials} configurations, trial 0 on {spec.replicates} seeds, "
+        f"minimize {spec.minimize}",
+        f"rungs: {', '.join(map(str, spec.rungs))} kimg ({kind}); the best 1 in {spec.stopping.reduction} go on",
+        f"training: about {expected:,.0f} kimg, {expected / full:.0%} of running every trial to the end",
+        f"each trial: {spec.resources.workers} worker(s)",
+    ]
+
+
+def _axes(spec: StudySpec) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("searched")
+    table.add_column("over")
+    for axis in spec.search:
+        table.add_row(axis.path, _over(axis))
+    return table
+
+
+def _over(axis: Axis) -> str:
+    return f"{axis}{', log scale' if axis.log else ''}"

@@ -1,0 +1,102 @@
+"""One driver's session of a study: from a folder and a cluster to the study's end, or to where it was interrupted."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ictsweep.data import load
+from ictsweep.launch import cluster, hardware, machines, open_mailbox, slots
+from ictsweep.records import LOG_VERSION, Event
+from ictsweep.study.engine import Engine
+from ictsweep.study.memory import Memory
+from ictsweep.study.space import baseline, distributions, resolve
+from ictsweep.study.spec import StudySpec
+from ictsweep.study.store import Log, StudyFolder
+from ictsweep.study.tune import Conductor, assignments, conduct
+from ictsweep.training import yardstick
+
+_PACKAGES = ("ictsweep", "torch", "ray", "optuna", "numpy", "scipy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a study runs: its folder, the cluster (None: this machine), at most so many trials at once."""
+
+    folder: StudyFolder
+    address: str | None = None
+    max_trials: int | None = None
+    micro_batch: int | None = None
+
+    @property
+    def cache(self) -> Path:
+        """What studies of the same storage share: trained extractors."""
+        return self.folder.path.parent / ".cache"
+
+
+def run_session(place: Place) -> str:
+    """Run or continue the study to its end. Returns why it halted early, or "" when it is complete."""
+    folder, spec = place.folder, place.folder.spec()
+    with Log(folder) as log:
+        warm_up(spec, place.cache)
+        with cluster(place.address):
+            resources = spec.resources
+            each = machines(
+                resources.workers, resources.cpus_per_worker, resources.gpus_per_worker
+            )
+            fitting = min(slots(each), place.max_trials or sys.maxsize)
+            folder.write_manifest(manifest(hardware()))
+            log.append([_opened(fitting)])
+            memory = Memory(distributions(spec), spec.sampler, spec.seed)
+            engine = Engine(spec, baseline(spec), memory)
+            engine.replay(folder.events())
+            mailbox = open_mailbox()
+            conductor = Conductor(folder, log, engine, mailbox)
+            assign = assignments(
+                folder, lambda params: resolve(spec, params).to_dict(),
+                cache=place.cache, micro_batch=place.micro_batch, mailbox=mailbox,
+            )  # fmt: skip
+            conduct(conductor, assign, each)
+            return engine.halted
+
+
+def warm_up(spec: StudySpec, cache: Path) -> None:
+    """Load the data and train (or find) the extractor once, before any worker needs it."""
+    config = resolve(spec, {})
+    yardstick(config, load(config.data), spec.seed, cache)
+
+
+def _opened(fitting: int) -> Event:
+    data = {
+        "version": LOG_VERSION, "slots": fitting, "host": platform.node(), "process": os.getpid()
+    }  # fmt: skip
+    return Event(kind="study", time=time.time(), data=data)
+
+
+def manifest(resources: dict[str, float]) -> dict[str, Any]:
+    """What someone would need to repeat the study: versions, commit, command, hardware."""
+    return {
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+        "commit": _commit(),
+        "command": " ".join(["ictsweep", *sys.argv[1:]]),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cluster": resources,
+    }
+
+
+def _commit() -> str:
+    """The checkout's commit, marked when it had changes; empty outside a checkout."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.stdout.strip() + ("-changed" if dirty.stdout.strip() else "")

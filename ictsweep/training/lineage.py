@@ -1,0 +1,53 @@
+"""A trial's runs, one after another in the same processes: short runs of growing budget, or one long run with rungs in it.
+
+Under `short_run` every rung is a complete run on the rung's budget, the whole curriculum compressed into it, begun anew; under
+`same_run` a rung is a point of one run. Why both exist: judged in the middle of its own doubling curriculum, a run says little about
+its end.
+"""
+
+import shutil
+from collections.abc import Collection
+from dataclasses import replace
+
+from ictsweep.training.runtime import Runtime
+from ictsweep.training.trainer import Job, Trainer
+
+
+def fit_lineage(
+    job: Job,
+    runtime: Runtime,
+    *,
+    rungs: tuple[int, ...],
+    short_run: bool,
+    recorded: Collection[tuple[int, int]] = (),
+) -> bool:
+    """Train a trial through its rungs (kimg, the last one the budget); False if the study stopped it on the way.
+
+    `recorded` are the (run_kimg, kimg) that the study knows already. A short run whose end is recorded is not trained again:
+    only its verdict is awaited.
+    """
+    for budget, asked_at in runs(rungs, short_run):
+        last = budget == rungs[-1]
+        if (budget, budget) in recorded and not last:
+            if not runtime.verdict(budget):
+                return False
+            continue
+        known = {kimg for run, kimg in recorded if run == budget}
+        run = replace(job, config=job.config.with_budget(budget), rungs=asked_at, recorded=known)
+        if not Trainer(run, runtime).fit():
+            return False
+        if not last and runtime.rank == 0:  # a promoted short run is never continued
+            _forget(job, budget)
+    return True
+
+
+def runs(rungs: tuple[int, ...], short_run: bool) -> list[tuple[int, tuple[int, ...]]]:
+    """(budget, kimg at which a verdict is awaited) of each run. Nothing is awaited at the full budget."""
+    if short_run:
+        return [(budget, (budget,)) for budget in rungs[:-1]] + [(rungs[-1], ())]
+    return [(rungs[-1], rungs[:-1])]
+
+
+def _forget(job: Job, budget: int) -> None:
+    for path in (job.folder / "checkpoints").glob(f"{budget:06d}-*"):
+        shutil.rmtree(path, ignore_errors=True)

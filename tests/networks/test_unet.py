@@ -1,0 +1,165 @@
+"""The U-Net as a whole: published sizes, every valid configuration, shared masks, reproducible
+weights."""
+
+import dataclasses
+import random
+
+import pytest
+import torch
+
+import ictsweep.networks as networks
+from ictsweep.networks import PRESETS, UNet, UNetConfig, draw_mask
+
+SMALL = UNetConfig(channels=8, channel_mult=(1, 2), blocks=1, attention=(4,), dropout=0.25)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def inputs(n, shape, seed=0):
+    g = generator(seed)
+    return torch.randn(n, *shape, generator=g), torch.randn(n, generator=g)
+
+
+@pytest.mark.parametrize(("preset", "parameters"), [("ddpmpp", 55_732_739), ("ncsnpp", 56_395_523)])
+def test_published_networks_have_their_published_size(preset, parameters):
+    # DDPM++ 55.7 M and NCSN++ 56.4 M for 32x32x3.
+    with torch.device("meta"):
+        network = UNet(PRESETS[preset], (3, 32, 32))
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_mask_size_of_ddpmpp_by_hand():
+    # Features after a block's first convolution, 256 channels throughout: 4 + 5 blocks and the
+    # upsampling one at 32x32; 4 + 5 + 1 (down) + 1 (up) at 16x16; 4 + 5 + 1 (down) + 2 (bottleneck)
+    # at 8x8.
+    with torch.device("meta"):
+        network = UNet(PRESETS["ddpmpp"], (3, 32, 32))
+    assert network.mask_size == 256 * (10 * 32**2 + 11 * 16**2 + 12 * 8**2)
+
+
+def random_config(draw: random.Random) -> UNetConfig:
+    levels = draw.randint(1, 3)
+    return UNetConfig(
+        channels=4 * draw.randint(1, 6),
+        channel_mult=tuple(draw.randint(1, 3) for _ in range(levels)),
+        blocks=draw.randint(1, 2),
+        attention=tuple(draw.sample([4, 8, 16], draw.randint(0, 2))),
+        embedding=draw.choice(["positional", "fourier"]),
+        fourier_scale=draw.choice([0.02, 16.0]),
+        encoder=draw.choice(["standard", "residual"]),
+        decoder=draw.choice(["standard", "skip"]),
+        resample_filter=draw.choice([(1, 1), (1, 3, 3, 1)]),
+        dropout=draw.choice([0.0, 0.1, 0.5]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_any_valid_configuration_trains(seed):
+    draw = random.Random(seed)
+    config = random_config(draw)
+    factor = 2 ** (len(config.channel_mult) - 1)
+    shape = (draw.choice([1, 3]), factor * draw.randint(1, 4), factor * draw.randint(1, 4))
+    network = UNet(config, shape, generator(seed))
+    x, c_noise = inputs(2, shape)
+    mask = draw_mask(2, network.mask_size, generator(), "cpu") if network.mask_size else None
+    out = network(x, c_noise, mask)
+    assert out.shape == x.shape
+    assert (network.mask_size == 0) == (config.dropout == 0)
+    out.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("shape", [(3, 10, 8), (3, 8, 6), (1, 7, 7)])
+def test_images_that_cannot_be_halved_are_refused(shape):
+    config = UNetConfig(channels=8, channel_mult=(1, 1, 1), blocks=1)
+    with pytest.raises(ValueError, match=r"of 3 levels .* multiples of 4"):
+        UNet(config, shape)
+
+
+@pytest.mark.parametrize("taps", [(1, 2, 1), (1,)])
+def test_a_filter_of_odd_length_is_refused(taps):
+    with pytest.raises(ValueError, match="even number"):
+        UNetConfig(resample_filter=taps)
+
+
+def test_weights_come_from_the_generator():
+    before = torch.get_rng_state()
+    first, again, other = (UNet(SMALL, (1, 8, 8), generator(s)) for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, weight in first.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name])
+    assert not torch.equal(first.stem.weight, other.stem.weight)
+
+
+def test_no_forward_pass_touches_the_global_generator():
+    network = UNet(SMALL, (1, 8, 8), generator())
+    x, c_noise = inputs(3, (1, 8, 8))
+    mask = draw_mask(3, network.mask_size, generator(), "cpu")
+    before = torch.get_rng_state()
+    network(x, c_noise, mask)
+    network.eval()(x, c_noise)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def loud(network: UNet) -> UNet:
+    """The same network with last layers as large as any other, so that what happens inside is seen
+    outside."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.xavier_uniform_(parameter, generator=generator())
+    return network
+
+
+def test_every_layer_uses_its_part_of_the_mask():
+    network = loud(UNet(SMALL, (1, 8, 8)))
+    x, c_noise = inputs(1, (1, 8, 8))
+    keep_all = torch.full((1, network.mask_size), 32767, dtype=torch.int16)
+    reference = network(x, c_noise, keep_all)
+    sites = [m for m in network.modules() if isinstance(m, networks.dropout.Dropout)]
+    assert (
+        len(sites) == 9
+    )  # 1 + 2 down, 2 at the bottleneck, 2 + 1 + 2 up, less the stem: see Block
+    for site in sites:
+        mask = keep_all.clone()
+        mask[:, site.start : site.start + site.shape[0] * site.shape[1] * site.shape[2]] = -32768
+        assert (network(x, c_noise, mask) - reference).abs().max() > 1e-3
+
+
+def test_eval_is_deterministic_and_ignores_the_mask():
+    network = loud(UNet(SMALL, (1, 8, 8))).eval()
+    x, c_noise = inputs(2, (1, 8, 8))
+    mask = draw_mask(2, network.mask_size, generator(), "cpu")
+    assert torch.equal(network(x, c_noise), network(x, c_noise, mask))
+
+
+def test_training_with_dropout_needs_a_mask():
+    with pytest.raises(ValueError, match="needs a mask"):
+        UNet(SMALL, (1, 8, 8))(*inputs(2, (1, 8, 8)))
+
+
+def test_images_do_not_see_each_other():
+    network = loud(UNet(SMALL, (1, 8, 8))).eval().double()
+    x, c_noise = (a.double() for a in inputs(4, (1, 8, 8)))
+    alone = torch.cat([network(x[i : i + 1], c_noise[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(network(x, c_noise), alone, rtol=1e-10, atol=1e-10)
+
+
+def test_the_noise_level_matters():
+    network = loud(UNet(SMALL, (1, 8, 8))).eval()
+    x, _ = inputs(1, (1, 8, 8))
+    low, high = network(x, torch.tensor([-1.5])), network(x, torch.tensor([1.1]))
+    assert (low - high).abs().max() > 1e-2
+
+
+def test_a_new_network_says_almost_nothing():
+    network = UNet(dataclasses.replace(SMALL, dropout=0.0), (1, 8, 8), generator())
+    assert network(*inputs(4, (1, 8, 8))).abs().max() < 1e-3
+
+
+def test_the_public_names_are_listed_and_there():
+    assert networks.__all__ == ["PRESETS", "UNet", "UNetConfig", "draw_mask"]
+    assert all(hasattr(networks, name) for name in networks.__all__)
