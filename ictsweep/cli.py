@@ -134,12 +134,9 @@ def report(study: Study, storage: Storage = _STORAGE, reports: Reports = _REPORT
 
 def _read(space: Path) -> "StudySpec":
     """The checked spec of a file."""
-    from ictsweep.study.space import check as check_space
-    from ictsweep.study.spec import read_spec
+    from ictsweep.study.space import read_checked
 
-    spec, document = read_spec(space)
-    check_space(spec, document)
-    return spec
+    return read_checked(space)[0]
 
 
 def _folder(study: Path, storage: Path) -> "StudyFolder":
@@ -154,10 +151,9 @@ def _session(
     folder: "StudyFolder", reports: Path, address: str | None, max_trials: int | None, micro_batch: int | None
 ) -> None:
     """One driver's session with its screen, and the report at its end, whatever the end is."""
-    from ictsweep.live import quiet, watching
+    from ictsweep.live import quiet, snapshot, watching
     from ictsweep.report import build
     from ictsweep.study.session import Place, run_session
-    from ictsweep.summary import summary
 
     signal.signal(signal.SIGTERM, _interrupt)
     log = folder.path / "ray" / "driver.log"
@@ -170,8 +166,8 @@ def _session(
         except KeyboardInterrupt:
             console.print(f"interrupted; continue with: ictsweep resume {folder.path}", highlight=False)
             raise
+        console.print(snapshot(folder))
         page = build(folder.path, reports)
-        console.print(summary(folder), highlight=False, soft_wrap=True)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)
     if halted:
         raise TrainingError(f"the study stopped early: {halted}")

@@ -46,10 +46,11 @@ class Optimizer:
 
     @property
     def block(self) -> int:
-        """Images that share one random stream, so that the draws of a batch do not depend on how
-        many workers it is divided over: always whole blocks each.
+        """Images of the batch that share a random generator: at most 32, and few enough that 2, 4
+        or 8 workers can share any batch that they divide. Workers take whole blocks, so an image's
+        randomness never depends on how many there are.
         """
-        return math.gcd(self.batch, 32)
+        return max(1, math.gcd(self.batch, 256) // 8)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,13 +62,16 @@ def did_you_mean(word: Any, options: Iterable[str]) -> str:
     if not isinstance(word, str):
         return ""
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    if len(word) > 2:
+        near = near or [option for option in by_lower if word.lower() in option]
     return f"; did you mean {by_lower[near[0]]}?" if near else ""
 
 
 def mismatch(hint: Any, value: Any) -> str:
     """Why `value` is refused by annotation `hint`."""
     options = [option for option in _options(hint) if isinstance(option, str)]
-    advice = _advice(hint, value) or did_you_mean(value, options)
+    near = did_you_mean(value, options) if len(options) > 1 else ""
+    advice = _advice(hint, value) or near
     return f"got {shown(value)}; expected {wanted(hint)}{advice}"
 
 
@@ -89,7 +92,8 @@ def wanted(hint: Any, *, plural: bool = False) -> str:
     else:
         words = _NAMES.get(base, _NAMES[dict] if _is_block(base) else str(base))[plural]
     limits = [template.format(value) for bound in bounds for template, value in _limits(bound)]
-    return f"{words} {' and '.join(limits)}" if limits else words
+    least = [f"(at least {bound.min_length})" for bound in bounds if isinstance(bound, MinLen)]
+    return " ".join([words, *[" and ".join(limits)][: len(limits)], *least])
 
 
 def bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -102,7 +106,7 @@ def bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 def number_type(hint: Any) -> type | None:
     """int or float if the annotation is that of a number, else None."""
     base, _ = bare(hint)
-    return base if base in (int, float) else None
+    return float if base == int | float else base if base in (int, float) else None
 
 
 _NAMES = {
@@ -130,7 +134,6 @@ _BOUNDS = (
     (Lt, "< {}", "lt"),
     (Le, "<= {}", "le"),
     (MultipleOf, "a multiple of {}", "multiple_of"),
-    (MinLen, "with at least {}", "min_length"),
 )
 
 
@@ -142,8 +145,8 @@ def _options(hint: Any) -> tuple[Any, ...]:
     """The alternatives of a union or literal."""
     base, _ = bare(hint)
     options = get_args(base) if get_origin(base) in (Literal, Union, UnionType) else ()
-    # a number that may be written as an integer is just a number
-    return tuple(o for o in options if not (o is int and float in options))
+    # a number that may be written as an integer is just a number; "or nothing" is rarely meant
+    return tuple(o for o in options if not (o is int and float in options) and o is not NoneType)
 
 
 def _limits(bound: Any) -> list[tuple[str, Any]]:

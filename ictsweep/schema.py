@@ -6,10 +6,10 @@ integer is welcome where a number is asked. Blocks are walked here, so that unkn
 suggestion and every problem keeps its path, which `study.source` turns into a place in a file.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
-from types import MappingProxyType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -22,9 +22,13 @@ Presets = Mapping[type, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ReadBy:
-    """Metadata of a field written in a form of its own: `reader(value) -> (field, problems)`."""
+    """Metadata of a field written in a form of its own: `reader(value) -> (field, problems)`.
+
+    `form` says what is expected when it is missing.
+    """
 
     reader: Callable[[Any], tuple[Any, list[Problem]]]
+    form: str
 
 
 def read(
@@ -72,13 +76,11 @@ class _Reader:
 
     def block(self, cls: Any, given: Any, base: Any, path: KeyPath) -> Any:
         """An instance of `cls`, missing values from `base`; meaningless once there are problems."""
-        names = [field.name for field in _inputs(cls)]
-        keys = ["preset", *names] if cls in self.presets else names
         if not isinstance(given, Mapping):
-            self._add(path, f"got {shown(given)}; expected a block of keys: {', '.join(keys)}")
+            self._add(path, f"got {shown(given)}; expected {self._form(cls)}")
             return base
         before = len(self.problems)
-        self._unknown_keys(given, keys, path)
+        self._unknown_keys(given, self._keys(cls), path)
         if cls in self.presets:
             base = self._preset(cls, given, path)
         hints = get_type_hints(cls, include_extras=True)
@@ -120,7 +122,7 @@ class _Reader:
         path = (*path, field.name)
         if field.name not in given:
             if default is MISSING:
-                self._add(path, f"missing; expected {wanted(hint)}", at_key=True)
+                self._add(path, f"missing; expected {self._form(hint)}", at_key=True)
             return default
         value = given[field.name]
         if is_dataclass(hint):
@@ -138,6 +140,16 @@ class _Reader:
         except ValidationError as error:
             self.problems += _leaf_problems(hint, items, path, error)
             return value
+
+    def _keys(self, cls: Any) -> list[str]:
+        names = [field.name for field in _inputs(cls)]
+        return ["preset", *names] if cls in self.presets else names
+
+    def _form(self, hint: Any) -> str:
+        if is_dataclass(hint):
+            return f"a block of keys: {', '.join(self._keys(hint)) or 'none'}"
+        custom = _custom(hint)
+        return custom.form if custom else wanted(hint)
 
     def _add(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         self.problems.append(Problem(path, message, at_key))
@@ -173,9 +185,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
-def _leaf_problems(
-    hint: Any, value: Any, path: KeyPath, error: ValidationError
-) -> Iterable[Problem]:
+def _leaf_problems(hint: Any, value: Any, path: KeyPath, error: ValidationError) -> list[Problem]:
     """One problem per wrong element of a list, or one for the whole value."""
     found: dict[KeyPath, Problem] = {}
     for detail in error.errors():
@@ -184,12 +194,14 @@ def _leaf_problems(
         if isinstance(index, int) and isinstance(value, tuple) and index < len(value):
             where, part, allowed = (*path, index), value[index], _element(hint, index)
         found.setdefault(where, Problem(where, mismatch(allowed, part)))
-    return found.values()
+    whole = found.pop(path, None)  # often a consequence of its elements
+    return list(found.values()) or [p for p in [whole] if p]
 
 
 def _element(hint: Any, index: int) -> Any:
     """The annotation of a list's element."""
     base, _ = bare(hint)
-    options = get_args(base) if get_origin(base) in (Union, UnionType) else (base,)
-    items = next(get_args(option) for option in options if get_origin(option) is tuple)
+    if get_origin(base) in (Union, UnionType):
+        return next(_element(o, index) for o in get_args(base) if o is not NoneType)
+    items = get_args(base)
     return items[0] if items[-1] is ... else items[index]

@@ -1,6 +1,4 @@
-"""The pictures a model learns: where they come from, what identifies them, in which order they are
-seen.
-"""
+"""The pictures a model learns: where they come from, what identifies them, in which order."""
 
 from ictsweep.data.catalog import DataConfig, load
 from ictsweep.data.images import Images, digest_of, to_model, to_pixels

@@ -21,9 +21,9 @@ class DataConfig:
     """Which pictures to learn.
 
     `digits`: the 1,797 8x8 handwritten digits that come with scikit-learn. `array`: the file at
-    `path`, a `.npz` with `images` and optionally `labels`, or a `.npy`; uint8, [n, h, w, c], [n, c,
-    h, w] or [n, h, w], with c 1 or 3. `flip` mirrors half of the pictures; leave it off for
-    anything with a handedness, such as writing.
+    `path`, a `.npz` with `images` and optionally `labels`, or a `.npy`; the images are uint8
+    [n, h, w, c], [n, c, h, w] or [n, h, w], 8x8 or more, with c 1 or 3. `flip` mirrors half of the
+    pictures; leave it off for anything with a handedness, such as writing.
     """
 
     name: Literal["digits", "array"]
@@ -41,9 +41,7 @@ class DataConfig:
 
 
 def load(config: DataConfig) -> Images:
-    """The pictures, in memory. UserError when the file cannot be read as pictures; nothing is
-    downloaded.
-    """
+    """The pictures, in memory; UserError when the file is not what DataConfig describes."""
     if config.name == "digits":
         return _digits()
     assert config.path is not None
@@ -54,9 +52,9 @@ def _digits() -> Images:
     # scikit-learn takes a second to import and no other data set needs it.
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    grey = np.rint(bunch["images"] * (255 / 16)).astype(np.uint8)  # 0 .. 16 in the source
-    return _images(grey[:, None], bunch["target"].astype(np.int64), "digits")
+    rows, labels = load_digits(return_X_y=True)
+    grey = np.rint(np.asarray(rows) * (255 / 16)).astype(np.uint8)  # 0 .. 16 in the source
+    return _images(grey.reshape(-1, 1, 8, 8), np.asarray(labels, dtype=np.int64), "digits")
 
 
 def _array(path: Path) -> Images:

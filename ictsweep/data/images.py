@@ -1,6 +1,4 @@
-"""A data set as it is trained on: 8-bit pictures in memory, and the two maps between pixels and the
-model's range.
-"""
+"""A data set as it is trained on: 8-bit pictures in memory, and the maps to and from [-1, 1]."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
-"""The endless stream of training pictures: a pure function of the position, so it resumes and
-shards by arithmetic.
+"""The endless stream of training pictures: a pure function of the position.
+
+So it resumes and shards by arithmetic, and there is no state to save.
 """
 
 from dataclasses import dataclass, field
@@ -22,14 +23,12 @@ class Loader:
     images: Images
     seed: int
     flip: bool
-    # The epoch being read and its plan: drawing a permutation for each batch would cost as much as
-    # the batch.
+    # Only the epoch being read: drawing its order anew for each batch would cost more
+    # than the batch.
     _current: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def batch(self, first: int, count: int) -> Tensor:
-        """Pictures first .. first + count of the stream, uint8 [count, c, h, w], whatever was read
-        before.
-        """
+        """Pictures first .. first + count of the stream, uint8 [count, c, h, w]."""
         assert first >= 0
         assert count >= 1
         parts, n = [], len(self.images)

@@ -1,6 +1,4 @@
-"""How good are the samples? Features, statistics, the Fréchet distance and the passport of every
-number.
-"""
+"""How good are the samples? Features, statistics, the Fréchet distance, and passports."""
 
 from ictsweep.evaluation.classifier import Classifier
 from ictsweep.evaluation.evaluate import EvaluateConfig, Evaluator, Scores, metric_key, prepare

@@ -1,5 +1,4 @@
-"""Score samplers: draw pictures from fixed latents, take features, measure the distance to the
-data.
+"""Score samplers: draw pictures from fixed latents, take features, measure how far from the data.
 
 The model is a function from latents to pictures, other processes are a function that gathers
 tensors: nothing here knows of networks or of torch.distributed.
@@ -47,21 +46,16 @@ class EvaluateConfig:
     grid: Annotated[int, Ge(1), Le(_BATCH)] = 64
 
     def __post_init__(self) -> None:
-        if (
-            not self.steps
-            or not set(self.steps) <= {1, 2}
-            or len(set(self.steps)) < len(self.steps)
-        ):
+        if tuple(self.steps) not in ((1,), (2,), (1, 2), (2, 1)):
             raise ValueError(f"steps must be [1], [2] or [1, 2], got {list(self.steps)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """One evaluation. `values`, `errors` (one standard error) and `passports` share their keys, see
-    `metric_key`.
+    """One evaluation; `values`, `errors` (one standard error) and `passports` share their keys.
 
-    `pictures` uint8 [k, c, h, w] are the first samples with the fewest steps, in the process of
-    rank 0; elsewhere k = 0.
+    The keys are `metric_key`'s. `pictures` uint8 [k, c, h, w] are the first samples with the fewest
+    steps, in the process of rank 0; elsewhere k = 0.
     """
 
     values: Mapping[str, float]
@@ -95,8 +89,7 @@ class Evaluator:
         world_size: int = 1,
         gather: Callable[[Tensor], Tensor] = lambda part: part,
     ) -> Scores:
-        """Score the sampler of each number of steps; every process of the world must call, and gets
-        the same values.
+        """Score the sampler of each number of steps; each process calls, and gets the same values.
 
         A sampler maps latents float32 [n, steps, c, h, w] (CPU) to pictures float [n, c, h, w] in
         [-1, 1] (any device); `levels` are the noise levels it goes through, for the passport.
@@ -134,9 +127,7 @@ class Evaluator:
         )
 
     def _share(self, rank: int, world_size: int) -> range:
-        """The positions of a process: contiguous, whole batches, equally many for all; the last may
-        pass the end.
-        """
+        """The positions of a process: whole batches, as many for all; they may pass the end."""
         batches = math.ceil(self.config.images / _BATCH)
         size = math.ceil(batches / world_size) * _BATCH
         return range(rank * size, (rank + 1) * size)
@@ -153,6 +144,7 @@ class Evaluator:
         pictures = torch.empty(0, *self.image_shape, dtype=torch.uint8)
         for first, stop in _batches(share, self.config.images):
             samples = sampler(latents(self.seed, first, stop - first, steps, self.image_shape))
+            assert samples.shape == (stop - first, *self.image_shape)
             finite = samples.isfinite().flatten(1).all(dim=1).cpu()
             quantised = _to_uint8(samples)
             rows = self.extractor(quantised)
@@ -173,11 +165,11 @@ def prepare(
     cache: Path,
     ema: str,
 ) -> Evaluator:
-    """An evaluator against these pictures: uint8 [n, c, h, w] on the CPU, labels [n] or None, known
-    by `digest`.
+    """An evaluator against these pictures: uint8 [n, c, h, w] (CPU), labels [n] or None.
 
-    The feature network and the statistics of the data come from `cache`, where the first call puts
-    them. `seed` is the latents'; `ema` names the average of the weights that will be scored.
+    `digest` identifies them. The feature network and the statistics of the data come from `cache`,
+    where the first call puts them. `seed` is the latents'; `ema` names the average of the weights
+    that will be scored.
     """
     extractor = prepare_extractor(images, labels, name, cache)
     _, c, h, w = images.shape
@@ -210,9 +202,7 @@ def _batches(share: range, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _to_uint8(x: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 on the CPU as EDM rounds: trunc(clip(127.5 x + 128, 0, 255)); what is not
-    finite becomes 0.
-    """
+    """[-1, 1] -> uint8 (CPU) as EDM rounds: trunc(clip(127.5 x + 128, 0, 255)); NaN becomes 0."""
     levels = (x.float() * 127.5 + 128).clip(0, 255)
     return levels.nan_to_num(nan=0.0).to(torch.uint8).cpu()
 
@@ -221,5 +211,6 @@ def _check_finite(features: Tensor, steps: int) -> None:
     bad = int(features.isnan().any(dim=1).sum())
     if bad:
         raise Diverged(
-            f"{bad} of {len(features)} samples with {steps} step(s) are not finite: the model has diverged"
+            f"{bad} of {len(features)} samples with {steps} sampling step(s) are not finite: "
+            "the model has diverged"
         )

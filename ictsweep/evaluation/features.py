@@ -1,6 +1,4 @@
-"""The feature extractor of a data set: a small classifier trained on it once, cached, and known by
-its weights' hash.
-"""
+"""The feature extractor of a data set: a classifier trained on it once, cached, and hashed."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,62 +9,59 @@ import torch
 from torch import Tensor
 
 from ictsweep.errors import UserError
-from ictsweep.evaluation.classifier import FEATURES, RECIPE, Classifier, scaled, train_classifier
+from ictsweep.evaluation.classifier import (
+    FEATURES,
+    RECIPE,
+    Classifier,
+    features_of,
+    train_classifier,
+)
 from ictsweep.evaluation.files import cached
 
-# Fixed, so that features do not depend on how the caller cuts a set into batches.
-_BATCH = 256
-# Enough for two or so pictures per held-out fifth; the distance itself needs far more to mean
-# anything.
+# The least that can be split and trained on; for the distance to mean anything takes far more.
 _MIN_IMAGES = 10
+_SCALE_IMAGES = 10_000
 
 
 class Extractor:
-    """Maps pictures to features, on the CPU in float32: the same numbers whatever trained the
-    model.
+    """Maps pictures to features, on the CPU in float32 whatever device the pictures come from.
 
     `weights` is the hash of all weights, `metric` the name of the distance measured with these
     features, `accuracy` the classifier's share of right answers on held-out pictures. Features are
-    scaled so that those of the training data have variance 1 on average: a model that always makes
-    the same average picture scores 64.
+    scaled so that the training data's have variance 1 on average: their total variance is 64, which
+    is what samples would score if all had the data's mean features.
     """
 
     name = f"classifier-{FEATURES}/{RECIPE}"
 
     def __init__(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], name: str) -> None:
-        shape, classes = tensors["convolutions.0.weight"].shape, tensors["head.bias"].shape[0]
         c, h, w = facts["image_shape"]
-        assert shape[1] == c
-        with torch.random.fork_rng(devices=[]):
+        classes = len(tensors["head.bias"])
+        with torch.random.fork_rng(devices=[]):  # building layers draws random numbers
             self._network = Classifier((c, h, w), classes).eval().requires_grad_(False)
         self._network.load_state_dict({k: v for k, v in tensors.items() if k != "scale"})
         self._scale = tensors["scale"]
         self.weights = fingerprint(tensors)
         self.accuracy = float(facts["accuracy"])
-        turned = "" if facts["labelled"] else " (rotation features)"
-        self.metric = f"{name} Fréchet distance{turned}"
+        self.metric = f"{name} Fréchet distance{facts['remark']}"
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [n, c, h, w] on any device -> float32 [n, 64] on the CPU."""
         assert images.dtype == torch.uint8
-        with torch.no_grad():
-            parts = [
-                self._network.features(scaled(part, torch.float32))
-                for part in images.cpu().split(_BATCH)
-            ]
-        return torch.cat(parts) * self._scale
+        return features_of(self._network, images.cpu()) * self._scale
 
 
 def prepare_extractor(images: Tensor, labels: Tensor | None, name: str, cache: Path) -> Extractor:
-    """The extractor of these pictures (uint8 [n, c, h, w], labels [n] or None), trained now or read
-    from `cache`.
+    """The extractor of these pictures, uint8 [n, c, h, w] with labels [n] or None.
 
-    Seconds for thousands of small pictures, a minute or two at most. Labels that tell nothing apart
-    (one class) count as none. UserError with fewer than 10 pictures.
+    Trained now, or read from `cache`: seconds for thousands of small pictures, a minute or two at
+    most. Labels that tell nothing apart (one class) count as none. UserError when there is nothing
+    to learn from: fewer than 10 pictures, or all the same.
     """
     if len(images) < _MIN_IMAGES:
         raise UserError(
-            f"{name}: {len(images)} images; at least {_MIN_IMAGES} are needed to train the feature network"
+            f"{name}: {len(images)} images; the feature network that scores samples "
+            f"needs at least {_MIN_IMAGES} to be trained on"
         )
     classes = _classes(labels)
     content = {"images": images} if classes is None else {"images": images, "labels": classes}
@@ -76,9 +71,7 @@ def prepare_extractor(images: Tensor, labels: Tensor | None, name: str, cache: P
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of names, types, shapes and bytes, in order of
-    the names.
-    """
+    """16 hexadecimal digits of the SHA-256 of names, types, shapes and bytes, in order of names."""
     digest = hashlib.sha256()
     for key in sorted(tensors):
         value = tensors[key].contiguous()
@@ -96,14 +89,25 @@ def _classes(labels: Tensor | None) -> Tensor | None:
 
 
 def _train(images: Tensor, classes: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if bool((images == images[:1]).all()):
+        raise UserError(
+            f"all {len(images)} images are the same: there are no features to score samples with"
+        )
     trained = train_classifier(images, classes)
-    with torch.no_grad():
-        sample = trained.network.features(scaled(images[:10_000], torch.float32)).double()
+    sample = features_of(trained.network, images[:_SCALE_IMAGES]).double()
     # Rounded like the weights, and for the same reason.
     scale = sample.var(dim=0).mean().rsqrt().to(torch.bfloat16).to(torch.float32)
     facts = {
         "image_shape": list(images.shape[1:]),
         "accuracy": trained.accuracy,
-        "labelled": classes is not None,
+        "remark": _remark(images, classes),
     }
     return {**trained.network.state_dict(), "scale": scale}, facts
+
+
+def _remark(images: Tensor, classes: Tensor | None) -> str:
+    """What the features were trained to tell apart, if not the labels, for the metric's name."""
+    if classes is not None:
+        return ""
+    square = images.shape[2] == images.shape[3]
+    return " (rotation features)" if square else " (flip features)"

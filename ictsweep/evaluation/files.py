@@ -19,9 +19,7 @@ Facts = Mapping[str, Any]
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one, after a kill too. Makes
-    the folder.
-    """
+    """Write beside, then rename: a reader sees the old file or the new one, after a kill too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:

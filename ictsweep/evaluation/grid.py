@@ -15,11 +15,10 @@ _VISIBLE = 32
 
 
 def grid(images: Tensor, columns: int, scale: int | None = None) -> np.ndarray:
-    """uint8 [n, c, h, w] -> uint8 [rows * h * scale, columns * w * scale, c], row by row; empty
-    places are black.
+    """uint8 [n, c, h, w] -> uint8 [rows * h * scale, columns * w * scale, c], row by row.
 
-    `scale` repeats each pixel that many times; by default just enough to make the pictures 32
-    pixels high or more.
+    Empty places are black. `scale` repeats each pixel that many times; by default just enough
+    to make the pictures 32 pixels high or more.
     """
     assert images.dtype == torch.uint8
     assert columns >= 1

@@ -1,5 +1,4 @@
-"""The noise that samples are drawn from: a pure function of the position, the same for every trial
-of a study.
+"""The noise that samples are drawn from: a pure function of the position, the same for all trials.
 
 Common latents make two trials differ by their models alone, and let any number of processes share
 one evaluation.

@@ -1,8 +1,8 @@
-"""The Fréchet distance between two Gaussians fitted to features, and its sampling error. Tensors
-in, floats out.
+"""The Fréchet distance between two Gaussians fitted to features, and its sampling error.
 
-d^2 = |mu1 - mu2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2)   (Dowson & Landau 1982; Heusel et al.
-2017, arXiv:1706.08500)
+    d^2 = |mu1 - mu2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2)
+
+(Dowson & Landau 1982; Heusel et al. 2017, arXiv:1706.08500, eq. 6). Tensors in, floats out.
 
 With C2 = F F^T, the eigenvalues of C1 C2 are those of the symmetric F^T C1 F, so the trace of the
 root needs no matrix square root: one `eigvalsh`, and `F` once per reference.
@@ -20,7 +20,7 @@ from ictsweep.evaluation.statistics import Moments, merged
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReferenceFactor:
-    """The reference Gaussian, prepared: `mean` [d], `root` F [d, rank] with covariance F F^T, and
+    """The reference Gaussian: `mean` [d], `root` F [d, rank], where F F^T is the covariance, and
     its `trace`.
     """
 
@@ -48,18 +48,14 @@ def factor(moments: Moments) -> ReferenceFactor:
 
 
 def frechet_distance(sample: Moments, reference: ReferenceFactor) -> float:
-    """The squared Fréchet distance, >= 0; right for singular covariances too. The sample needs two
-    images.
-    """
+    """The squared Fréchet distance, >= 0; right for singular covariances too."""
     covariance = sample.covariance
     product = reference.root.T @ covariance @ reference.root
     return _distance(sample.mean, float(covariance.trace()), product, reference)
 
 
 def frechet_of_features(features: Tensor, reference: ReferenceFactor) -> float:
-    """`frechet_distance` of features [n, d]; with fewer samples than dimensions, through an n x n
-    matrix.
-    """
+    """`frechet_distance` of features [n, d], n >= 2; through an n x n matrix when n < d."""
     n, d = features.shape
     if n >= d:
         return frechet_distance(Moments.of(features), reference)
@@ -75,13 +71,12 @@ def frechet_of_features(features: Tensor, reference: ReferenceFactor) -> float:
 def frechet_with_error(
     features: Tensor, reference: ReferenceFactor, blocks: int = 20
 ) -> tuple[float, float]:
-    """The distance of features [n, d] and its standard error over redraws of the n samples, the
-    reference held fixed.
+    """The distance of features [n, d] and its standard error over redraws of the n samples.
 
-    Delete-a-block jackknife (Künsch 1989; Efron & Tibshirani 1993, ch. 11): with g blocks and
-    theta_i the distance without block i, SE^2 = (g - 1) / g * sum (theta_i - mean theta)^2. With
-    few samples there are fewer blocks; three samples are the least. The bias of the distance at
-    finite n stays in the value: fix n to compare.
+    The reference is held fixed. Delete-a-block jackknife (Künsch 1989; Efron & Tibshirani 1993,
+    ch. 11): with g blocks and theta_i the distance without block i, SE^2 = (g - 1) / g * sum
+    (theta_i - mean theta)^2. With few samples there are fewer blocks; three samples are the least.
+    The bias of the distance at finite n stays in the value: fix n to compare.
     """
     n, d = features.shape
     if n < 3:
@@ -108,9 +103,7 @@ def _distance(mean: Tensor, trace: float, product: Tensor, reference: ReferenceF
 
 
 def _all_but_one(moments: list[Moments]) -> list[Moments]:
-    """The merged moments without each part in turn, from prefixes and suffixes: no subtraction, so
-    no cancellation.
-    """
+    """The moments without each part in turn, from prefixes and suffixes: nothing is subtracted."""
     before = list(accumulate(moments[:-1], Moments.__add__))
     after = list(accumulate(reversed(moments[1:]), Moments.__add__))[::-1]
     between = [left + right for left, right in zip(before[:-1], after[1:], strict=True)]

@@ -39,8 +39,9 @@ def passport(
 
 
 def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Where two passports differ: (key, value in a, value in b), None where a key is missing; empty
-    if comparable.
+    """Where two passports differ: (key, value in a, value in b), None for a missing key.
+
+    Empty if the numbers may be compared.
     """
     keys = sorted(a.keys() | b.keys())
     return [(key, a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)]

@@ -28,9 +28,7 @@ class Moments:
         return Moments(count=len(x), mean=mean, scatter=centred.T @ centred)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """The moments of both samples together (Chan, Golub & LeVeque 1983, eq. 2.1): exact,
-        without cancellation.
-        """
+        """The moments of both samples together, exactly (Chan, Golub & LeVeque 1983)."""
         count = self.count + other.count
         delta = other.mean - self.mean
         between = torch.outer(delta, delta) * (self.count * other.count / count)

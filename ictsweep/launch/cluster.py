@@ -12,6 +12,7 @@ from ictsweep.launch.driver import Machines
 
 _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # by default a searcher's trials are started one at a time
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the event log is the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: leave at once, resume from the log
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own snapshot is never read

@@ -1,5 +1,6 @@
 """A trial becomes a Ray Train run: the function that Ray Tune calls for each trial."""
 
+import json
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +41,7 @@ def drive(assignment: Assignment, machines: Machines, ray_folder: str) -> None:
     while _forward(assignment, 0.01):
         pass
     if run.error is not None:
-        fail = {"kind": "error", "message": _first_line(run.error)}
-        ray.tune.report({"letter": {"fail": fail}, "trial": assignment.trial})
+        _post(assignment.trial, {"fail": {"kind": "error", "message": _first_line(run.error)}})
 
 
 class _Run(threading.Thread):
@@ -74,8 +74,13 @@ def _forward(assignment: Assignment, timeout_s: float) -> bool:
     letter: Any = ray.get(assignment.mailbox.next_letter.remote(assignment.trial, timeout_s))
     if letter is None:
         return False
-    ray.tune.report({"letter": letter, "trial": assignment.trial})
+    _post(assignment.trial, letter)
     return True
+
+
+def _post(trial: int, letter: Any) -> None:
+    """Pass a letter to the study through Tune, as text: Tune flattens nested results."""
+    ray.tune.report({"trial": trial, "letter": json.dumps(letter)})
 
 
 def _first_line(error: BaseException) -> str:

@@ -102,7 +102,11 @@ class Encoder(nn.Module):
             drop = plan.layer(inputs, height, width)
             self.down = Block(inputs, inputs, embedding, drop, resample=Downsample(taps))
         if level > 0 and config.encoder == "residual":
-            self.image_down = ShrinkConv(image_shape[0] if level == 1 else inputs, inputs, taps)
+            # What is shrunk has the features of the level above's input: the image itself at first.
+            above = (
+                image_shape[0] if level == 1 else config.channels * config.channel_mult[level - 2]
+            )
+            self.image_down = ShrinkConv(above, inputs, taps)
         self.blocks = nn.ModuleList()
         outputs = config.channels * config.channel_mult[level]
         for _ in range(config.blocks):

@@ -1,4 +1,6 @@
-"""Study folder -> StudyView: the only part of the report that reads a study. It works on any prefix of a log."""
+"""Study folder -> StudyView: the only part of the report that reads a study. It works on any
+prefix of a log.
+"""
 
 import math
 from collections import defaultdict
@@ -56,7 +58,12 @@ def _failures(events: Iterable[Event]) -> dict[int, list[str]]:
 
 
 def _trial(
-    record: TrialRecord, spec: StudySpec, folder: Path, *, failures: tuple[str, ...], comparable: bool
+    record: TrialRecord,
+    spec: StudySpec,
+    folder: Path,
+    *,
+    failures: tuple[str, ...],
+    comparable: bool,
 ) -> TrialView:
     runs = _runs(record.measurements)
     last = record.at_rung(spec.rungs[-1], short_run=spec.short_run)
@@ -122,7 +129,9 @@ def _at_rungs(record: TrialRecord, spec: StudySpec) -> dict[int, Scored]:
 def _verdict(
     views: Sequence[TrialView],
 ) -> tuple[int | None, SeedNoise | None, Comparison | None]:
-    """The best searched trial, the seed noise of trial 0, and what may be said of the one against the other."""
+    """The best searched trial, the seed noise of trial 0, and what may be said of the one
+    against the other.
+    """
     ended = [(v.final.value, v) for v in views if v.final is not None and v.comparable]
     searched = [(value, v.number) for value, v in ended if v.searched]
     seeds = [value for value, v in ended if not v.searched]
@@ -134,7 +143,9 @@ def _verdict(
 
 
 def _steps(events: Iterable[Event], views: Iterable[TrialView]) -> tuple[Step, ...]:
-    """The trials that reached the budget, in order of the log, against all kimg trained so far in the study."""
+    """The trials that reached the budget, in order of the log, against all kimg trained so far
+    in the study.
+    """
     finals = {v.number: v.final for v in views if v.final is not None and v.comparable}
     reached: dict[tuple[int, int], int] = {}
     spent, steps = 0, {}
@@ -145,5 +156,7 @@ def _steps(events: Iterable[Event], views: Iterable[TrialView]) -> tuple[Step, .
         spent += max(0, kimg - reached.get(run, 0))
         reached[run] = max(kimg, reached.get(run, 0))
         if event.trial in finals:
-            steps[event.trial] = Step(trial=event.trial, spent_kimg=spent, scored=finals[event.trial])
+            steps[event.trial] = Step(
+                trial=event.trial, spent_kimg=spent, scored=finals[event.trial]
+            )
     return tuple(sorted(steps.values(), key=lambda step: step.spent_kimg))

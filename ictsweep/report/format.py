@@ -1,8 +1,12 @@
-"""How numbers read: as many digits as they are worth, the error beside the value, units in words."""
+"""How numbers read: as many digits as they are worth, the error beside the value, units in
+words.
+"""
 
 import math
 from datetime import UTC, datetime
 from typing import Any
+
+import numpy as np
 
 from ictsweep.report.view import Scored
 
@@ -13,7 +17,9 @@ def scored(score: Scored | None) -> str:
 
 
 def plus_minus(value: float, error: float | None) -> str:
-    """Both rounded where the error has two digits if they begin 10..35, else one (the Particle Data Group's rule)."""
+    """Both rounded where the error has two digits if they begin 10..35, else one (the Particle
+    Data Group's rule).
+    """
     if error is None or not math.isfinite(error) or error <= 0:
         return number(value)
     places = _places(error)
@@ -39,7 +45,14 @@ def setting(value: Any) -> str:
     """A parameter's value as one would write it in YAML, floats to four digits."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return tick(value, 4) if isinstance(value, float) else str(value)
+
+
+def tick(value: float, digits: int = 3) -> str:
+    """A round number as short as it is: "0.0005", "-1.6", "200"."""
+    if value == 0 or not 1e-6 < abs(value) < 1e6:
+        return f"{value:.{digits}g}"
+    return np.format_float_positional(value, digits, fractional=False, trim="-")
 
 
 def probability(p: float) -> str:

@@ -9,7 +9,8 @@ from ictsweep.records import TrialRecord
 
 Passport = Mapping[str, Any]
 
-# What a passport says of the model rather than of the instrument: it may differ where the study searches that very thing.
+# What a passport says of the model rather than of the instrument: it may differ where the study
+# searches that very thing.
 _SEARCHABLE = {
     "ema": ("ema.",),
     "levels": ("evaluate.mid_sigma", "method.pairs.grid."),
@@ -17,7 +18,9 @@ _SEARCHABLE = {
 
 
 def reference(records: Iterable[TrialRecord], key: str) -> Passport:
-    """The passport that most values of metric `key` carry, the first seen among equals; empty if there is none."""
+    """The passport that most values of metric `key` carry, the first seen among equals; empty if
+    there is none.
+    """
     passports = [p for record in records for k, p in _passports(record) if k == key]
     texts = [json.dumps(p, sort_keys=True) for p in passports]
     counts = Counter(texts)
@@ -26,7 +29,9 @@ def reference(records: Iterable[TrialRecord], key: str) -> Passport:
 
 
 def unlike(records: Collection[TrialRecord], searched: Collection[str]) -> dict[int, str]:
-    """By trial, what keeps its values from being ranked with the others: "images 2000 where the study has 1000"."""
+    """By trial, what keeps its values from being ranked with the others: "images 2000 where the
+    study has 1000".
+    """
     keys = {key for record in records for key, _ in _passports(record)}
     study = {key: reference(records, key) for key in keys}
     found = {
@@ -41,7 +46,9 @@ def unlike(records: Collection[TrialRecord], searched: Collection[str]) -> dict[
 
 
 def differences(passport: Passport, study: Passport, searched: Iterable[str]) -> list[str]:
-    """One text per key in which a passport differs from the study's, searched properties of the model apart."""
+    """One text per key in which a passport differs from the study's, searched properties of the
+    model apart.
+    """
     paths = tuple(searched)
     return [
         f"{key} {_text(passport, key)} where the study has {_text(study, key)}"

@@ -1,12 +1,18 @@
 """One palette for the page and its figures, light and dark, and the look that all figures share.
 
-Figures are drawn in the light colours; in dark mode the page replaces each light colour by its dark partner, so every colour below
-must be distinct. States differ in colour, dash and mark (Okabe & Ito's hues, darkened until they stand out from the paper).
+Figures are drawn in the light colours; in dark mode the page replaces each light colour by its
+dark partner, so every colour below must be distinct. States differ in colour, dash and mark
+(Okabe & Ito's hues, darkened until they stand out from the paper).
 """
 
+import math
+from collections.abc import Collection
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
+
+from ictsweep.report.format import tick
 
 # name: (light, dark)
 PALETTE = {
@@ -17,6 +23,7 @@ PALETTE = {
     "rule": ("#e2e1da", "#30343a"),
     "band": ("#e9e8e3", "#2a2e34"),
     "accent": ("#0b5394", "#7cbcec"),
+    "worst": ("#c9bfa8", "#6a6252"),
     "complete": ("#2b7bba", "#5aa9e0"),
     "stopped": ("#b9770e", "#dba343"),
     "diverged": ("#a12a6e", "#e07ab5"),
@@ -39,12 +46,14 @@ MARKS = {
     "running": "circle-open",
 }  # fmt: skip
 
-SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
+SANS = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Liberation Sans", sans-serif'
 
 
-def ramp(place: int, of: int) -> str:
-    """The colour of budget number `place` (from 0) `of` many: the darker, the longer the run."""
-    return LIGHT[f"ramp{4 if of < 2 else 1 + round(3 * place / (of - 1))}"]
+def shade(place: int, of: int) -> int:
+    """Which step of the ramp stands for budget number `place` (from 0) of `of`: the darker, the
+    longer the run.
+    """
+    return 4 if of < 2 else 1 + round(3 * place / (of - 1))
 
 
 def plain(text: str) -> str:
@@ -55,11 +64,14 @@ def plain(text: str) -> str:
 def figure(height: int) -> go.Figure:
     """An empty figure in the shared look."""
     axis = {
-        "gridcolor": LIGHT["rule"], "linecolor": LIGHT["muted"], "zeroline": False, "automargin": True,
-        "tickfont": {"color": LIGHT["muted"], "size": 12},
+        "gridcolor": LIGHT["rule"], "linecolor": LIGHT["muted"], "zeroline": False,
+        "automargin": True, "tickfont": {"color": LIGHT["muted"], "size": 12},
         "title": {"font": {"size": 13, "color": LIGHT["muted"]}, "standoff": 8},
     }  # fmt: skip
+    error = {"thickness": 1, "width": 0}
+    trace = {"hovertemplate": "%{text}<extra></extra>", "error_x": error, "error_y": error}
     look = go.layout.Template(
+        data={"scatter": [trace], "scattergl": [trace]},
         layout={
             "font": {"family": SANS, "size": 13, "color": LIGHT["ink"]},
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -68,6 +80,9 @@ def figure(height: int) -> go.Figure:
             "xaxis": axis,
             "yaxis": axis,
             "hovermode": "closest",
+            "modebar": {
+                "bgcolor": "rgba(0,0,0,0)", "color": LIGHT["muted"], "activecolor": LIGHT["ink"]
+            },
             "hoverlabel": {
                 "bgcolor": LIGHT["raised"], "bordercolor": LIGHT["muted"], "align": "left",
                 "font": {"color": LIGHT["ink"], "size": 12},
@@ -81,6 +96,29 @@ def figure(height: int) -> go.Figure:
     return go.Figure(layout={"template": look, "height": height})
 
 
-def wide(values: list[float]) -> bool:
+def wide(values: Collection[float]) -> bool:
     """Whether positive values span so much that a logarithmic axis reads better."""
     return bool(values) and min(values) > 0 and max(values) > 4 * min(values)
+
+
+def log_marks(low: float, high: float, most: int = 7) -> list[float]:
+    """Round numbers strictly within [low, high]: 1, 2, 5 of each decade, or fewer where those
+    were more than `most`.
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        marks = [m * 10.0**d for d in decades for m in steps]
+        inside = [m for m in marks if low < m < high]
+        if len(inside) <= most:
+            return inside
+    return inside[:: math.ceil(len(inside) / most)]
+
+
+def log_axis(values: Collection[float], most: int = 7) -> dict[str, Any]:
+    """An axis for positive values, its ticks written out in full."""
+    low, high = min(values) / 1.15, max(values) * 1.15
+    marks = log_marks(low, high, most)
+    return {
+        "type": "log", "tickvals": marks, "ticktext": [tick(m) for m in marks],
+        "range": [math.log10(low), math.log10(high)],
+    }  # fmt: skip

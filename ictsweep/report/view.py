@@ -1,4 +1,6 @@
-"""What a report shows, as frozen plain data: the boundary between reading a study and drawing it."""
+"""What a report shows, as frozen plain data: the boundary between reading a study and drawing
+it.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +22,9 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One evaluation on a learning curve: `kimg` images into its run, at N(k) = `levels` noise levels."""
+    """One evaluation on a learning curve: `kimg` images into its run, at N(k) = `levels` noise
+    levels.
+    """
 
     kimg: int
     scored: Scored
@@ -29,7 +33,9 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The learning curve of one training run of `run_kimg`: a rung's own run, or the only one of the trial."""
+    """The learning curve of one training run of `run_kimg`: a rung's own run, or the only one of
+    the trial.
+    """
 
     run_kimg: int
     points: tuple[Point, ...]
@@ -39,9 +45,9 @@ class Run:
 class TrialView:
     """One trial as the report shows it.
 
-    `at_rung` maps each rung reached to its value of the minimised metric; `final` is the value at the full budget of a
-    complete trial and nothing else; `others` are the final values of the metrics not minimised. `comparable` is False
-    where a passport differs from the study's.
+    `at_rung` maps each rung reached to its value of the minimised metric; `final` is the value
+    at the full budget of a complete trial and nothing else; `others` are the final values of the
+    metrics not minimised. `comparable` is False where a passport differs from the study's.
     """
 
     number: int
@@ -75,13 +81,17 @@ class TrialView:
 
     @property
     def searched(self) -> bool:
-        """Whether it is a configuration other than trial 0 (neither it nor one of its replicates)."""
+        """Whether it is a configuration other than trial 0 (neither it nor one of its
+        replicates).
+        """
         return self.number != 0 and self.replicate_of is None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A trial that reached the full budget: when (cumulative kimg trained in the study) and how well."""
+    """A trial that reached the full budget: when (cumulative kimg trained in the study) and how
+    well.
+    """
 
     trial: int
     spent_kimg: int
@@ -90,8 +100,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """A study as the report shows it. `metric` is the passport's name of the minimised value; `noise` the seed noise of
-    trial 0; `best` the best searched trial with a final value; `comparison` the one against the other."""
+    """A study as the report shows it. `metric` is the passport's name of the minimised value;
+    `noise` the seed noise of trial 0; `best` the best searched trial with a final value;
+    `comparison` the one against the other.
+    """
 
     spec: StudySpec
     spec_yaml: str
@@ -114,7 +126,9 @@ class StudyView:
 
     @property
     def expected(self) -> int:
-        """How many trials the study will have: its configurations and the further seeds of trial 0."""
+        """How many trials the study will have: its configurations and the further seeds of trial
+        0.
+        """
         return self.spec.trials + self.spec.replicates - 1
 
     @property
@@ -133,14 +147,17 @@ class StudyView:
         return next(t for t in self.trials if t.number == number)
 
     def standing(self) -> list[TrialView]:
-        """All trials in halving order: those that got furthest first, by value among equals; incomparable ones last."""
+        """All trials in halving order: those that got furthest first, by value among equals;
+        incomparable ones last.
+        """
         return sorted(self.trials, key=_standing)
 
     def matched_rung(self, enough: int) -> tuple[int, list[TrialView]]:
-        """The highest rung at which at least `enough` configurations have a value, with those trials.
+        """The highest rung at which at least `enough` configurations have a value, with those
+        trials.
 
-        Values are comparable at one budget only. Where no rung has enough, the best attended one (the lower of equals).
-        Replicates are left out: they are the same configuration.
+        Values are comparable at one budget only. Where no rung has enough, the best attended one
+        (the lower of equals). Replicates are left out: they are the same configuration.
         """
         at = {rung: self.measured_at(rung) for rung in self.spec.rungs}
         attended = [rung for rung in self.spec.rungs if len(at[rung]) >= enough]

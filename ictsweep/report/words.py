@@ -1,4 +1,6 @@
-"""What the study says, in sentences: tested word by word, shown by the page and by the terminal alike."""
+"""What the study says, in sentences: tested word by word, shown by the page and by the terminal
+alike.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,20 +13,42 @@ from ictsweep.study.noise import Comparison, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What won and how sure: one headline, its reasons, and the verdict in a few words (None before there is one)."""
+    """What won and how sure: one headline, its reasons, and the verdict as a label ("" before
+    there is one).
+    """
 
     headline: str
     reasons: tuple[str, ...]
     verdict: Verdict | None
+    label: str
 
 
 def finding(view: StudyView) -> Finding:
     """The study's result as it stands."""
     comparison = view.comparison
     if comparison is None:
-        return Finding(headline=_unfinished(view), reasons=tuple(_unfinished_reasons(view)), verdict=None)
+        return Finding(
+            headline=_unfinished(view),
+            reasons=tuple(_unfinished_reasons(view)),
+            verdict=None,
+            label="",
+        )
     reasons = (*_measure_of_noise(comparison), _conclusion(comparison))
-    return Finding(headline=_headline(view, comparison), reasons=reasons, verdict=comparison.verdict)
+    return Finding(
+        headline=_headline(view, comparison), reasons=reasons,
+        verdict=comparison.verdict, label=judgement(comparison),
+    )  # fmt: skip
+
+
+def judgement(comparison: Comparison) -> str:
+    """The verdict as a label."""
+    if comparison.verdict == Verdict.LUCK and comparison.margin <= 0:
+        return "nothing better found"
+    return {
+        Verdict.CLEAR: "clearly better",
+        Verdict.LUCK: str(Verdict.LUCK),
+        Verdict.UNKNOWN: str(Verdict.UNKNOWN),
+    }[comparison.verdict]
 
 
 def _headline(view: StudyView, comparison: Comparison) -> str:
@@ -33,14 +57,18 @@ def _headline(view: StudyView, comparison: Comparison) -> str:
     if comparison.margin <= 0:
         return f"No searched configuration beat trial 0{so_far}."
     mean = comparison.noise.mean
-    share = f"{comparison.margin / mean:.0%}".replace("%", " %") if mean > 0 else number(comparison.margin)
+    share = (
+        f"{comparison.margin / mean:.0%}".replace("%", " %")
+        if mean > 0
+        else number(comparison.margin)
+    )
     final = scored(view.trial(view.best).final)
     return f"Trial {view.best} reached {final}{so_far}, {share} below trial 0."
 
 
 def _measure_of_noise(comparison: Comparison) -> Iterator[str]:
     noise, luck = comparison.noise, comparison.luck
-    if luck is None or comparison.margin_sd is None:
+    if luck is None or comparison.margin_sd is None or comparison.probability is None:
         value = number(noise.mean)
         yield f"Trial 0, the published defaults, scores {value} on {count(noise.seeds, 'seed')}."
         return
@@ -54,16 +82,15 @@ def _measure_of_noise(comparison: Comparison) -> Iterator[str]:
         f"The best of {count(luck.tried, 'searched configuration')}, {best}, lies "
         f"{abs(comparison.margin_sd):.1f} of these standard deviations {side} that mean."
     )
-    yield (
-        f"Of {luck.tried} trials no different from trial 0, the luckiest would show about {like(luck.expected, noise.sd)} "
-        f"(5–95 %: {like(luck.low, noise.sd)} to {like(luck.high, noise.sd)})"
-        f"{_how_often(comparison)}."
+    expected, low, high = (
+        like(max(value, 0.0), noise.sd)  # a distance is not negative, whatever the normal law says
+        for value in (luck.expected, luck.low, luck.high)
     )
-
-
-def _how_often(comparison: Comparison) -> str:
-    assert comparison.probability is not None
-    return f" and do at least this well with probability {probability(comparison.probability)}"
+    yield (
+        f"Of {luck.tried} trials no different from trial 0, the luckiest would show about {expected} "
+        f"(5–95 %: {low} to {high}) and do at least this well with probability "
+        f"{probability(comparison.probability)}."
+    )
 
 
 def _conclusion(comparison: Comparison) -> str:
@@ -73,7 +100,10 @@ def _conclusion(comparison: Comparison) -> str:
             "Run trial 0 on more seeds (`replicates`)."
         )
     if comparison.verdict == Verdict.CLEAR:
-        return "A difference this large is hard to get by luck."
+        return (
+            "A difference this large is hard to get by luck. The best was picked for being low, "
+            "though: expect a new seed of it to score somewhat higher."
+        )
     if comparison.margin <= 0:
         return "There is nothing to find here that the defaults do not already give."
     few = comparison.noise.seeds < 5
@@ -84,18 +114,26 @@ def _conclusion(comparison: Comparison) -> str:
 def _unfinished(view: StudyView) -> str:
     if view.best is not None:
         final = scored(view.trial(view.best).final)
-        return f"Trial {view.best} is best at {final}; trial 0 has no final value to compare it with."
+        return (
+            f"Trial {view.best} is best at {final}; trial 0 has no final value to compare it with."
+        )
     if view.trials and view.states[State.FAILED] == len(view.trials):
-        return f"All {count(len(view.trials), 'trial')} failed." if len(view.trials) > 1 else "The only trial failed."
+        return (
+            f"All {count(len(view.trials), 'trial')} failed."
+            if len(view.trials) > 1
+            else "The only trial failed."
+        )
     if not any(t.runs for t in view.trials):
         return "Nothing has been measured yet."
-    return f"No searched trial has reached the full budget of {view.spec.rungs[-1]:,} kimg{_yet(view)}."
+    yet = "" if view.finished else " yet"
+    return f"No searched trial has reached the full budget of {view.spec.rungs[-1]:,} kimg{yet}."
 
 
 def _unfinished_reasons(view: StudyView) -> Iterator[str]:
-    lead = next((t for t in view.standing() if t.last is not None and t.comparable), None)
-    if view.best is None and lead is not None and lead.final is None:
-        yield f"Furthest is trial {lead.number}: {scored(lead.last)} at {lead.reached:,} kimg, which is not a final value."
+    lead = next((t for t in view.standing() if t.searched and t.last and t.comparable), None)
+    if view.best is None and lead is not None:
+        value = f"{scored(lead.last)} at {lead.reached:,} kimg"
+        yield f"Furthest is trial {lead.number}: {value}, which is not a final value."
     if view.best is None and view.noise is not None:
         noise = view.noise
         yield (
@@ -107,18 +145,28 @@ def _unfinished_reasons(view: StudyView) -> Iterator[str]:
         yield f"The last one said: {failed[-1].reason}"
 
 
-def _yet(view: StudyView) -> str:
-    return "" if view.finished else " yet"
+def plan(view: StudyView) -> str:
+    """What was searched, in a line."""
+    spec = view.spec
+    seeds = f", trial 0 on {count(spec.replicates, 'seed')}" if spec.replicates > 1 else ""
+    return (
+        f"{count(spec.trials, 'configuration')} of {count(len(spec.search), 'parameter')} by "
+        f"{_SAMPLERS[spec.sampler.name]} with successive halving{seeds}."
+    )
+
+
+_SAMPLERS = {"tpe": "TPE", "random": "random search"}
 
 
 def progress(view: StudyView) -> str:
     """Is it done and healthy: one sentence on the states, equal to the log's."""
     asked, running = len(view.trials), view.states[State.RUNNING]
+    of = count(view.expected, "trial")
     if view.finished:
         return f"Done: all {count(asked, 'trial')} ended."
     if running:
-        return f"In progress: {asked - running} of {count(view.expected, 'trial')} ended, {running} under way."
-    return f"Incomplete: {asked} of {count(view.expected, 'trial')} ended and none is under way."
+        return f"In progress: {asked - running} of {of} ended, {running} under way."
+    return f"Incomplete: {asked} of {of} ended and none is under way."
 
 
 def label(trial: TrialView) -> str:
@@ -135,7 +183,11 @@ def _without_value(trial: TrialView) -> bool:
 def why(trial: TrialView) -> str:
     """Why a trial ended as it did, or where it is."""
     if trial.state == State.RUNNING:
-        return f"under way, {trial.kimg:,} kimg trained" if trial.kimg else "under way, nothing measured yet"
+        return (
+            f"under way, {trial.kimg:,} kimg trained"
+            if trial.kimg
+            else "under way, nothing measured yet"
+        )
     if trial.state == State.PRUNED and trial.cards and not _without_value(trial):
         return stop(trial.cards[-1])
     if trial.state in (State.PRUNED, State.FAILED):
@@ -145,8 +197,12 @@ def why(trial: TrialView) -> str:
 
 
 def stop(card: Card) -> str:
-    """A stop in words: "stopped at rung 96 kimg: 31.2 ± 0.8, cut-off 27.9, rank 14 of 18, the best 6 go on"."""
-    parts = [f"stopped at rung {card.rung_kimg:,} kimg: {plus_minus(card.value or 0.0, card.error)}"]
+    """A stop in words: "stopped at rung 96 kimg: 31.2 ± 0.8, cut-off 27.9, rank 14 of 18, the
+    best 6 go on".
+    """
+    parts = [
+        f"stopped at rung {card.rung_kimg:,} kimg: {plus_minus(card.value or 0.0, card.error)}"
+    ]
     if card.cutoff is not None:
         parts.append(f"cut-off {like(card.cutoff, card.error)}")
     if card.rank is not None:

@@ -16,6 +16,7 @@ from ictsweep.schema import read
 
 Scalar = str | int | float | bool | None
 Number = int | float
+AXES = "at least one value of `trial` that may vary, as dotted.path: {range: [low, high]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +59,7 @@ class Axis:
 def read_axes(value: Any) -> tuple[tuple[Axis, ...], list[Problem]]:
     """The axes of a `search` block, and what is wrong with it."""
     if not isinstance(value, Mapping) or not value:
-        message = (
-            f"got {shown(value)}; expected at least one value of `trial` that may vary, "
-            "as dotted.path: {range: [low, high]}"
-        )
-        return (), [Problem((), message)]
+        return (), [Problem((), f"got {shown(value)}; expected {AXES}")]
     axes, problems = [], []
     for path, written in value.items():
         axis, found = _read_axis(path, written)
@@ -135,8 +132,8 @@ def _step_problems(low: Number, high: Number, step: Number) -> Iterable[Problem]
     start, end, by = (Decimal(str(number)) for number in (low, high, step))
     over = (end - start) % by
     if over:
-        near = [str(e) for e in (end - over, end - over + by) if e > start]
-        message = f"got {step}; it does not reach {high} from {low}, but {' and '.join(near)}"
+        near = [f"{e.normalize():f}" for e in (end - over, end - over + by) if e > start]
+        message = f"got {step}; from {low} it reaches {' or '.join(near)}, not {high}"
         yield Problem(("step",), message)
 
 

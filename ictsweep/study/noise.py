@@ -1,9 +1,11 @@
 """Seed noise and honesty: is the best of a study more than the luckiest of many equal trials?
 
-Model: every trial of one configuration scores N(mean, sd^2), the spread coming from the training seed alone. Trial 0 on R seeds estimates
-both. If all n searched configurations were equal to trial 0, their minimum would still lie below its mean; a winner is one that lies below
-what that minimum would show. Because R is small the sd itself is uncertain, so everything is predictive (Student-t, R - 1 degrees of
-freedom): for n = 1, (x - mean) / (sd sqrt(1 + 1/R)) is t-distributed, and for n > 1 the n draws share the same error of mean and sd.
+Model: every trial of one configuration scores N(mean, sd^2), the spread coming from the training
+seed alone. Trial 0 on R seeds estimates both. If all n searched configurations were equal to
+trial 0, their minimum would still lie below its mean; a winner is one that lies below what that
+minimum would show. Because R is small the sd itself is uncertain, so everything is predictive
+(Student-t, R - 1 degrees of freedom): for n = 1, (x - mean) / (sd sqrt(1 + 1/R)) is
+t-distributed, and for n > 1 the n draws share the same error of mean and sd.
 """
 
 from collections.abc import Sequence
@@ -27,7 +29,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedNoise:
-    """One configuration on several seeds: mean and unbiased standard deviation of its values (sd 0 for one seed)."""
+    """One configuration on several seeds: mean and unbiased standard deviation of its values (sd
+    0 for one seed).
+    """
 
     seeds: int
     mean: float
@@ -41,7 +45,9 @@ class SeedNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class Luck:
-    """The minimum of `tried` equal trials: its expectation at the estimated sd, and its predictive 5-95 % range."""
+    """The minimum of `tried` equal trials: its expectation at the estimated sd, and its
+    predictive 5-95 % range.
+    """
 
     tried: int
     expected: float
@@ -53,8 +59,9 @@ class Luck:
 class Comparison:
     """The best searched value against the baseline's seeds.
 
-    `margin` = baseline mean - best (positive is better, in the metric's unit), `margin_sd` the same in seed standard deviations,
-    `probability` that the luckiest of `tried` equal trials does at least as well. None where one seed leaves it unknown.
+    `margin` = baseline mean - best (positive is better, in the metric's unit), `margin_sd` the
+    same in seed standard deviations, `probability` that the luckiest of `tried` equal trials
+    does at least as well. None where one seed leaves it unknown.
     """
 
     noise: SeedNoise
@@ -76,7 +83,9 @@ def seed_noise(values: Sequence[float]) -> SeedNoise:
 
 
 def compare(baseline: Sequence[float], best: float, tried: int) -> Comparison:
-    """The best of `tried` searched configurations (lower is better) against the baseline's values over seeds."""
+    """The best of `tried` searched configurations (lower is better) against the baseline's
+    values over seeds.
+    """
     noise = seed_noise(baseline)
     margin = noise.mean - best
     if not noise.known:
@@ -94,13 +103,17 @@ def compare(baseline: Sequence[float], best: float, tried: int) -> Comparison:
 
 def luckiest(noise: SeedNoise, tried: int) -> Luck:
     """What the luckiest of `tried` trials equal to the baseline would show."""
-    low, high = (noise.mean - noise.sd * _margin_at(p, tried, noise.seeds) for p in (LEVEL, 1 - LEVEL))
+    low, high = (
+        noise.mean - noise.sd * _margin_at(p, tried, noise.seeds) for p in (LEVEL, 1 - LEVEL)
+    )
     expected = noise.mean + noise.sd * expected_minimum(tried)
     return Luck(tried=tried, expected=expected, low=low, high=high)
 
 
 def expected_minimum(n: int) -> float:
-    """E[min of n standard normal draws] = integral of x n phi(x) (1 - Phi(x))^(n-1): 0, -0.5642, -0.8463, ..."""
+    """E[min of n standard normal draws] = integral of x n phi(x) (1 - Phi(x))^(n-1): 0, -0.5642,
+    -0.8463, ...
+    """
     if n < 1:
         raise ValueError(f"the minimum of {n} draws does not exist; at least 1 is needed")
 
@@ -111,10 +124,12 @@ def expected_minimum(n: int) -> float:
 
 
 def luck_probability(margin_sd: float, tried: int, seeds: int) -> float:
-    """P(the minimum of `tried` equal trials lies at least `margin_sd` estimated sds below the estimated mean of `seeds` >= 2).
+    """P(the minimum of `tried` equal trials lies at least `margin_sd` estimated sds below the
+    estimated mean of `seeds` >= 2).
 
-    With Z the error of the mean (N(0, 1/R)) and v = sqrt(chi2(R-1) / (R-1)) the estimated over the true sd, a draw lies that low
-    with probability Phi(Z - margin v); averaged over Z and v after the n draws are combined.
+    With Z the error of the mean (N(0, 1/R)) and v = sqrt(chi2(R-1) / (R-1)) the estimated over
+    the true sd, a draw lies that low with probability Phi(Z - margin v); averaged over Z and v
+    after the n draws are combined.
     """
     if seeds < 2:
         raise ValueError("one seed gives no standard deviation; at least 2 are needed")
@@ -124,7 +139,9 @@ def luck_probability(margin_sd: float, tried: int, seeds: int) -> float:
 
 
 def _errors(seeds: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Quadrature over the error of the mean (nodes, weights) and quantile midpoints of the sd ratio."""
+    """Quadrature over the error of the mean (nodes, weights) and quantile midpoints of the sd
+    ratio.
+    """
     nodes, weights = np.polynomial.hermite_e.hermegauss(48)
     middles = (np.arange(4000) + 0.5) / 4000
     ratio = np.sqrt(stats.chi2.ppf(middles, seeds - 1) / (seeds - 1))
@@ -135,14 +152,17 @@ def _margin_at(probability: float, tried: int, seeds: int) -> float:
     """The margin, in sds, which the luckiest of `tried` reaches with the given probability."""
     scale = float(stats.t.isf(probability / (2 * tried), seeds - 1)) * np.sqrt(1 + 1 / seeds)
     return float(
-        optimize.brentq(lambda m: luck_probability(m, tried, seeds) - probability, -scale - 9, scale + 9)
+        optimize.brentq(
+            lambda m: luck_probability(m, tried, seeds) - probability, -scale - 9, scale + 9
+        )
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class VarianceShare:
-    """The share of the variance of values that configurations explain (0..1), with a 5-95 % bootstrap interval over
-    configurations, and the two standard deviations it is made of."""
+    """The share of the variance of values that configurations explain (0..1), with a 5-95 %
+    bootstrap interval over configurations, and the two standard deviations it is made of.
+    """
 
     share: float
     low: float
@@ -154,12 +174,15 @@ class VarianceShare:
 def variance_share(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> VarianceShare:
     """One-way random effects on values [configurations, seeds]: ANOVA estimator, clipped at 0.
 
-    between^2 = (MS between - MS within) / seeds, share = between^2 / (between^2 + within^2) (Searle, Casella & McCulloch 1992,
-    section 3.6). At least 2 x 2 finite values, else ValueError.
+    between^2 = (MS between - MS within) / seeds, share = between^2 / (between^2 + within^2)
+    (Searle, Casella & McCulloch 1992, section 3.6). At least 2 x 2 finite values, else
+    ValueError.
     """
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
-        raise ValueError(f"needs finite values [configurations >= 2, seeds >= 2], got shape {table.shape}")
+        raise ValueError(
+            f"needs finite values [configurations >= 2, seeds >= 2], got shape {table.shape}"
+        )
     between, within = _components(table)
     rows = np.random.default_rng(seed).integers(len(table), size=(resamples, len(table)))
     low, high = np.quantile(_share(*_components(table[rows])), [0.05, 0.95])

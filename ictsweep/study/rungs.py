@@ -42,9 +42,9 @@ def judge(
 
 
 def _reason(passes: bool, exempt: bool) -> str:
-    if passes:
-        return "among the best at this rung"
-    return "the baseline is never stopped" if exempt else "not among the best at this rung"
+    if exempt:
+        return "the baseline is never stopped"
+    return "among the best at this rung" if passes else "not among the best at this rung"
 
 
 def ending(rung_kimg: int, value: float | None, error: float | None, reason: str) -> Card:

@@ -32,13 +32,14 @@ def space_problems(spec: StudySpec) -> list[Problem]:
         return problems + [p for axis in spec.search for p in _path_problems(axis)]
     config = trial_config(spec.trial)
     axes = [problem for axis in spec.search for problem in _axis_problems(spec, axis, config)]
+    batches = [config.optimizer.batch, *([] if axes else _searched_batches(spec))]
     around = [] if axes else [*_corner_problems(spec), *_start_problems(spec)]
     return [
         *axes,
         *around,
         *_metric_problems(spec, config),
         *_rung_problems(spec, config),
-        *_worker_problems(spec, config),
+        *_worker_problems(spec.resources.workers, batches),
     ]
 
 
@@ -204,24 +205,24 @@ def _rung_problems(spec: StudySpec, config: TrialConfig) -> Iterable[Problem]:
     if not spec.short_run and 9 * first < budget:
         # a rank before a ninth of one long run says nothing of its end
         message = (
-            f"got {first}; in one long run (same_run) nothing before a ninth of the budget is worth "
-            f"judging: expected at least {-(-budget // 9)}, or fidelity: short_run"
+            f"got {first}; in one long run (same_run) nothing before a ninth of the budget is "
+            f"worth judging: expected at least {-(-budget // 9)}, or fidelity: short_run"
         )
         yield Problem(place, message)
 
 
-def _worker_problems(spec: StudySpec, config: TrialConfig) -> Iterable[Problem]:
-    workers = spec.resources.workers
-    searched = [axis.ends for axis in spec.search if axis.path == BATCH]
-    for batch in dict.fromkeys([config.optimizer.batch, *(searched[0] if searched else ())]):
-        if not isinstance(batch, int) or batch < 1:
-            continue  # told already, as a value outside the domain
+def _searched_batches(spec: StudySpec) -> list[Any]:
+    return [end for axis in spec.search if axis.path == BATCH for end in axis.ends]
+
+
+def _worker_problems(workers: int, batches: Iterable[int]) -> Iterable[Problem]:
+    for batch in dict.fromkeys(batches):
         block = Optimizer(batch=batch).block
         blocks = batch // block
         if blocks % workers:
             able = [str(n) for n in range(1, min(blocks, 1024) + 1) if blocks % n == 0]
             message = (
-                f"got {workers}; a batch of {batch} is {blocks} blocks of {block} images, "
-                f"which {' or '.join(able)} workers can share evenly"
+                f"got {workers}; a batch of {batch} is {blocks} blocks of {block} images; "
+                f"numbers of workers that share them evenly: {', '.join(able)}"
             )
             yield Problem(("resources", "workers"), message)

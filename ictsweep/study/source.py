@@ -23,6 +23,7 @@ from ictsweep.problems import KeyPath, Problem, did_you_mean
 
 MAX_LINES = 10  # problems told at once; more would scroll the first, often their common cause, away
 MAX_VALUES = 10_000  # a search space has a hundred; aliases of aliases can make billions
+MAX_DIGITS = 64  # longer runs of digits are not numbers that anyone means
 
 Spot = tuple[int, int]  # line and column, from 1
 
@@ -79,29 +80,28 @@ class Document:
 
 def read_document(path: Path) -> Document:
     """The YAML file at `path`; SpecError, naming place and cause, if it cannot be read as one."""
-    text = _text(path)
-    builder = _Builder()
-    try:
-        node = _Loader(text).get_single_node()
-        data = None if node is None else builder.value(node, (), _spot(node))
-    except (YAMLError, RecursionError) as error:
-        raise SpecError(f"{path}:{_syntax_error(text, error)}") from None
-    if data is None:
+    document = _parse(str(path), _text(path))
+    if document.data is None:
         raise SpecError(f"{path}:1:1: the file is empty; see search_spaces/ for complete examples")
-    document = Document(str(path), data, builder.places)
-    if builder.problems:
-        raise document.errors(builder.problems)
     return document
 
 
 def read_value(text: str) -> Any:
     """One value as it would be written in a file; SpecError if it is not YAML."""
+    return _parse(repr(text), text).data
+
+
+def _parse(name: str, text: str) -> Document:
     builder = _Builder()
     try:
         node = _Loader(text).get_single_node()
-        return None if node is None else builder.value(node, (), (1, 1))
+        data = None if node is None else builder.value(node, (), _spot(node))
     except (YAMLError, RecursionError) as error:
-        raise SpecError(f"{text!r}: {_syntax_error(text, error)}") from None
+        raise SpecError(f"{name}:{_syntax_error(text, error)}") from None
+    document = Document(name, data, builder.places)
+    if builder.problems:
+        raise document.errors(builder.problems)
+    return document
 
 
 def _text(path: Path) -> str:
@@ -169,7 +169,8 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         """The next node; explicit tags are refused."""
         event = self.peek_event()
         if tag := getattr(event, "tag", None):
-            message = f"tag {tag!r} is not allowed; write the value itself"
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            message = f"tag {shown} is not allowed; write the value itself"
             raise _TagError(None, None, message, event.start_mark)
         return super().compose_node(parent, index)
 
@@ -221,6 +222,8 @@ def resolve_scalar(text: str) -> Any:
     """The value of a scalar written without quotes."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
+    if len(text) > MAX_DIGITS:
+        return text
     if _INTEGER.fullmatch(text):
         return int(text.replace("_", ""))
     if _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0[0-9_]+", text):

@@ -1,4 +1,4 @@
-"""The meaning of a search space: suggestions become configurations of trials, and Optuna's terms."""
+"""The meaning of a search space: suggestions become configurations; axes become Optuna's."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,7 +54,8 @@ def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
 
 def _distribution(axis: Axis, kind: type | None) -> BaseDistribution:
     if axis.choices is not None:
-        return CategoricalDistribution(axis.choices)
+        numbers = [c for c in axis.choices if kind is float and isinstance(c, int | float)]
+        return CategoricalDistribution([float(c) for c in numbers] or axis.choices)
     assert axis.low is not None
     assert axis.high is not None
     if kind is int:
@@ -71,7 +72,7 @@ def check(spec: StudySpec, document: Document) -> None:
 
 
 def read_checked(path: Path) -> tuple[StudySpec, Document]:
-    """A sound spec; SpecError listing what is wrong with the file's form and its meaning at once."""
+    """A sound spec; SpecError listing all that is wrong with the file's form and its meaning."""
     document = read_document(path)
     spec, problems = parse_spec(document.data)
     if spec is None:

@@ -15,12 +15,14 @@ from annotated_types import Ge
 from ictsweep.errors import SpecError
 from ictsweep.problems import Problem, shown
 from ictsweep.schema import ReadBy, plain, read
-from ictsweep.study.axes import Axis, axis_to_dict, read_axes
+from ictsweep.study.axes import AXES, Axis, axis_to_dict, read_axes
 from ictsweep.study.source import Document, read_document
 
 # Parameters that stretch or shift the discretisation curriculum. In the middle of a run they rank
 # the curriculum's position, not the model, so rungs must then be runs of their own.
 CURRICULUM = "method.pairs.steps."
+
+STARTS = "a list of blocks path: value, the first one {}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def _read_name(value: Any) -> tuple[str, list[Problem]]:
 
 def _read_starts(value: Any) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
     if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
-        message = f"got {shown(value)}; expected a list of blocks path: value, the first one {{}}"
+        message = f"got {shown(value)}; expected {STARTS}"
         return (), [Problem((), message)]
     if not value or value[0]:
         got = shown(value[0]) if value else "no first entry"
@@ -92,13 +94,13 @@ class StudySpec:
     counts configurations, trial 0 (the baseline) included; the baseline runs on `replicates` seeds.
     """
 
-    study: Annotated[str, ReadBy(_read_name)]
+    study: Annotated[str, ReadBy(_read_name, "a name")]
     minimize: str = "fd"
     seed: Annotated[int, Ge(0)] = 0
     trial: dict[str, Any]
-    search: Annotated[tuple[Axis, ...], ReadBy(read_axes)]
+    search: Annotated[tuple[Axis, ...], ReadBy(read_axes, AXES)]
     trials: Annotated[int, Ge(1)]
-    warm_start: Annotated[tuple[dict[str, Any], ...], ReadBy(_read_starts)] = ({},)
+    warm_start: Annotated[tuple[dict[str, Any], ...], ReadBy(_read_starts, STARTS)] = ({},)
     replicates: Annotated[int, Ge(1)] = 3
     sampler: Sampler = Sampler()
     stopping: Stopping
@@ -129,9 +131,7 @@ def parse_spec(data: Any) -> tuple[StudySpec | None, list[Problem]]:
     """The spec that plain values describe, or None and what is wrong with them."""
     spec, problems = read(StudySpec, data)
     if spec and len(spec.warm_start) > spec.trials:
-        message = (
-            f"{len(spec.warm_start)} entries for {spec.trials} trials; raise trials or drop some"
-        )
+        message = f"got {len(spec.warm_start)} entries; expected at most trials {spec.trials}"
         return None, [Problem(("warm_start",), message)]
     return spec, problems
 

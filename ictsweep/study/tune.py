@@ -4,6 +4,7 @@ Tune runs processes; it decides nothing. Every result goes to the log first, the
 anyone acts on them. Tune's own stop is never used: a trial leaves by itself when it reads its verdict, so no placement group is orphaned.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -107,7 +108,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record a trial's letter."""
-        ((kind, data),) = result["letter"].items()
+        ((kind, data),) = json.loads(result["letter"]).items()
         self._conductor.take(Event(kind=kind, time=time.time(), trial=result["trial"], data=data))
         return FIFOScheduler.CONTINUE
 

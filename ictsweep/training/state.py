@@ -5,6 +5,7 @@
         meta.json                   what it belongs to: config digest, seed, images, seconds trained
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -71,7 +72,7 @@ def save_checkpoint(folder: Path, state: TrainState, meta: Meta) -> Path:
         file.flush()
         os.fsync(file.fileno())
     with (beside / "meta.json").open("w") as file:
-        json.dump(asdict(meta), file)
+        json.dump({**asdict(meta), "sha256": _sha256(beside / "state.pt")}, file)
         file.flush()
         os.fsync(file.fileno())
     shutil.rmtree(place, ignore_errors=True)
@@ -95,25 +96,37 @@ def load_checkpoint(path: Path, state: TrainState, device: torch.device) -> Meta
 
 def read_meta(path: Path) -> Meta:
     """What a checkpoint belongs to."""
-    return Meta(**json.loads((path / "meta.json").read_text()))
+    facts = json.loads((path / "meta.json").read_text())
+    return Meta(**{name: value for name, value in facts.items() if name != "sha256"})
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint's tensors are those that were written."""
+    expected = json.loads((path / "meta.json").read_text())["sha256"]
+    return (path / "state.pt").exists() and _sha256(path / "state.pt") == expected
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def restore_newest(
     folder: Path, state: TrainState, device: torch.device, expected: Meta
 ) -> Meta | None:
-    """Restore the newest readable checkpoint of the run `expected` describes; None where there is none yet.
+    """Restore the newest whole checkpoint of the run `expected` describes; None where there is none yet.
 
     TrainingError if the folder holds a checkpoint of another configuration or seed: continuing it would be a lie.
     """
     for path in reversed(checkpoints(folder, expected.run_kimg)):
+        if not is_whole(path):
+            shutil.rmtree(path, ignore_errors=True)  # damaged after it was written: the one before it serves
+            continue
         meta = read_meta(path)
         if (meta.config_digest, meta.seed) != (expected.config_digest, expected.seed):
             raise TrainingError(
                 f"{path}: a checkpoint of another configuration or seed. Choose another folder with --out, "
                 "or delete this one to start anew."
             )
-        try:
-            return load_checkpoint(path, state, device)
-        except (OSError, RuntimeError, EOFError, KeyError):
-            shutil.rmtree(path, ignore_errors=True)  # damaged after it was written: the one before it serves
+        return load_checkpoint(path, state, device)
     return None

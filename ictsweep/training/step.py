@@ -5,7 +5,6 @@ position in the stream of images. So a sample's randomness depends on the sample
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,6 @@ from torch.nn.parallel import DistributedDataParallel
 from ictsweep.consistency import Method, consistency_loss
 from ictsweep.networks import draw_mask
 from ictsweep.seeds import derive_seed
-
-BLOCK = 32  # images that share a generator, where the batch divides by it
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,11 @@ class Share:
             yield self.first + offset, min(self.micro, self.count - offset)
 
 
-def block_size(batch: int) -> int:
-    """Images per generator: the greatest common divisor of the batch and BLOCK."""
-    return math.gcd(batch, BLOCK)
-
-
-def share_of(batch: int, rank: int, world_size: int, micro: int | None) -> Share:
-    """Rank's share of a global batch, cut at block borders.
+def share_of(batch: int, block: int, rank: int, world_size: int, micro: int | None) -> Share:
+    """Rank's share of a global batch made of blocks.
 
     ValueError if the blocks do not divide evenly over the ranks.
     """
-    block = block_size(batch)
     if (batch // block) % world_size:
         raise ValueError(
             f"a global batch of {batch} is {batch // block} blocks of {block} images, which "

@@ -21,7 +21,7 @@ from ictsweep.training.ema import averaged
 from ictsweep.training.optimizer import build_optimizer
 from ictsweep.training.runtime import Runtime, distribute, gather, mean_over_ranks
 from ictsweep.training.state import Meta, TrainState, restore_newest, save_checkpoint
-from ictsweep.training.step import Draws, accumulate, block_size, draw, share_of
+from ictsweep.training.step import Draws, accumulate, draw, share_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,9 @@ class Trainer:
         optimizer = build_optimizer(config.optimizer, model.parameters())
         self.state = TrainState(model, averaged(model, config.ema.sigma_rel), optimizer)
         self.share = share_of(
-            config.optimizer.batch, runtime.rank, runtime.world_size, job.micro_batch
-        )
+            config.optimizer.batch, config.optimizer.block,
+            runtime.rank, runtime.world_size, job.micro_batch,
+        )  # fmt: skip
         self.images = 0
         self.train_s = 0.0
         self.loss = self.grad_norm = float("nan")
@@ -100,7 +101,7 @@ class Trainer:
         draws = draw(
             self.config.method, self.job.images.shape, self.state.model.network.mask_size,
             seed=self.job.seed, first=first, count=count,
-            block=block_size(self.config.optimizer.batch),
+            block=self.config.optimizer.block,
             progress=self._progress(), device=self.runtime.device,
         )  # fmt: skip
         return to_model(pixels), draws

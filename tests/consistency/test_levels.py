@@ -1,6 +1,7 @@
 """The Karras grid and the discretised log-normal against numbers worked out by hand."""
 
 import math
+from itertools import pairwise
 from statistics import NormalDist
 
 import pytest
@@ -38,7 +39,7 @@ def test_other_ends_and_exponent_follow_the_formula():
 def test_probabilities_are_normal_distribution_differences():
     sigmas = KarrasGrid().levels(11)
     cdf = [NormalDist(-1.1, 2.0).cdf(math.log(s)) for s in sigmas.tolist()]
-    expected = [(b - a) / (cdf[-1] - cdf[0]) for a, b in zip(cdf, cdf[1:], strict=False)]
+    expected = [(b - a) / (cdf[-1] - cdf[0]) for a, b in pairwise(cdf)]
     got = LogNormal().probabilities(sigmas)
     assert got.dtype == torch.float64
     assert got.tolist() == pytest.approx(expected, abs=1e-14)

@@ -78,6 +78,14 @@ def test_the_inverse_distribution_by_hand(monkeypatch):
         assert (r.item(), t.item()) == (lower, upper)
 
 
+def test_an_interval_without_mass_is_never_visited(monkeypatch):
+    # ln s ~ N(4, 0.1^2) leaves exactly nothing, in float64, below s = 20; not even u = 0 may fall
+    # there.
+    monkeypatch.setattr(torch, "rand", lambda *a, **k: torch.zeros(1).double())
+    t, _ = GridPairs(density=LogNormal(mean=4.0, std=0.1)).sample(1, 0.0, generator())
+    assert t.item() > 20
+
+
 def test_the_generator_is_the_only_randomness():
     pairs = GridPairs()
     before = torch.get_rng_state()

@@ -2,6 +2,7 @@
 weights."""
 
 import dataclasses
+import math
 import random
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import ictsweep.networks as networks
 from ictsweep.networks import PRESETS, UNet, UNetConfig, draw_mask
+from ictsweep.networks.dropout import Dropout
 
 SMALL = UNetConfig(channels=8, channel_mult=(1, 2), blocks=1, attention=(4,), dropout=0.25)
 
@@ -119,13 +121,11 @@ def test_every_layer_uses_its_part_of_the_mask():
     x, c_noise = inputs(1, (1, 8, 8))
     keep_all = torch.full((1, network.mask_size), 32767, dtype=torch.int16)
     reference = network(x, c_noise, keep_all)
-    sites = [m for m in network.modules() if isinstance(m, networks.dropout.Dropout)]
-    assert (
-        len(sites) == 9
-    )  # 1 + 2 down, 2 at the bottleneck, 2 + 1 + 2 up, less the stem: see Block
+    sites = [m for m in network.modules() if isinstance(m, Dropout)]
+    assert len(sites) == 1 + (1 + 1) + (2 + 2) + (1 + 2)  # down: 8x8, 4x4; up: 4x4, 8x8
     for site in sites:
         mask = keep_all.clone()
-        mask[:, site.start : site.start + site.shape[0] * site.shape[1] * site.shape[2]] = -32768
+        mask[:, site.start : site.start + math.prod(site.shape)] = -32768
         assert (network(x, c_noise, mask) - reference).abs().max() > 1e-3
 
 

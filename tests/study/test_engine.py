@@ -57,10 +57,12 @@ def test_the_baseline_is_never_stopped_even_when_it_is_bad() -> None:
 
 
 def test_asha_by_hand() -> None:
-    """One slot, baseline 10.0; reduction 3. n = values seen at rung 4, the best max(1, n // 3) go on.
+    """One slot, baseline 10.0; reduction 3. n = values seen at rung 4, the best max(1, n // 3) go
+    on.
 
-    trial:  3 scores 9 (best of 2: on), 4 scores 11 (3rd of 3, keep 1: out), 5 scores 9.5 (2nd of 4, keep 1: out),
-    6 scores 9.2 (2nd of 5, keep 1: out), 7 scores 9.1 (2nd of 6, keep 2: on). Replicates (1, 2) are not in the rung.
+    trial:  3 scores 9 (best of 2: on), 4 scores 11 (3rd of 3, keep 1: out), 5 scores 9.5 (2nd of 4,
+    keep 1: out), 6 scores 9.2 (2nd of 5, keep 1: out), 7 scores 9.1 (2nd of 6, keep 2: on).
+    Replicates (1, 2) are not in the rung.
     """
     at_first = {0: 10.0, 1: 1.0, 2: 1.0, 3: 9.0, 4: 11.0, 5: 9.5, 6: 9.2, 7: 9.1}
     study = spec(trials=6)
@@ -119,7 +121,8 @@ def test_a_diverged_trial_is_pruned_without_a_value() -> None:
 
 
 def test_forecast_counts_the_clock() -> None:
-    """One slot, no launch cost, one configuration without replicates: 4 + 12 + 36 kimg of short runs, 36 of one run."""
+    """One slot, no launch cost, one configuration without replicates: 4 + 12 + 36 kimg of short
+    runs, 36 of one run."""
     from ictsweep.study.spec import Resources
 
     lone = spec(trials=1, replicates=1, resources=Resources())

@@ -1,7 +1,8 @@
 """Learning curves: who was stopped, when, and was that fair?
 
-Under short runs every rung is a run of its own, so each length gets its own panel and each curve begins at its own start; values of
-different panels stand side by side but are never joined. Trial 0 and its replicates appear as one band.
+Under short runs every rung is a run of its own, so each length gets its own panel and each curve
+begins at its own start; values of different panels stand side by side but are never joined.
+Trial 0 and its replicates appear as one band.
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from ictsweep.records import State
 from ictsweep.report.format import scored
-from ictsweep.report.theme import DASHES, LIGHT, MARKS, figure, plain, wide
+from ictsweep.report.theme import DASHES, LIGHT, MARKS, figure, log_axis, plain, wide
 from ictsweep.report.view import Run, StudyView, TrialView
 from ictsweep.report.words import label, why
 
@@ -23,7 +24,9 @@ MANY_POINTS = 2000  # beyond this, plotly draws on the graphics card
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One run of one trial; `label` is the trial's state in a word, `mark` the text of its end where it ended here."""
+    """One run of one trial; `label` is the trial's state in a word, `mark` the text of its end
+    where it ended here.
+    """
 
     trial: int
     label: str
@@ -36,7 +39,9 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """Trial 0 over its seeds in runs of one length: mean and standard deviation (0 where one seed has got) by kimg."""
+    """Trial 0 over its seeds in runs of one length: mean and standard deviation (0 where one
+    seed has got) by kimg.
+    """
 
     run_kimg: int
     kimg: tuple[int, ...]
@@ -82,8 +87,8 @@ def _curve(trial: TrialView, run: Run) -> Curve:
         kimg=tuple(p.kimg for p in run.points),
         values=tuple(p.scored.value for p in run.points),
         hover=tuple(
-            f"trial {trial.number} ({label(trial)})<br>{scored(p.scored)} at {p.kimg:,} of {run.run_kimg:,} kimg"
-            f"<br>N = {p.levels}"
+            f"trial {trial.number} ({label(trial)})<br>{scored(p.scored)} at {p.kimg:,} of "
+            f"{run.run_kimg:,} kimg<br>N = {p.levels}"
             for p in run.points
         ),
         mark=f"trial {trial.number}<br>{_wrapped(why(trial))}" if ended else None,
@@ -114,7 +119,7 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     fig = make_subplots(
         rows=1, cols=len(info.lengths), shared_yaxes=True, horizontal_spacing=0.025,
         column_widths=[float(n) ** 0.5 for n in info.lengths],
-        subplot_titles=[f"runs of {n:,} kimg" for n in info.lengths] if len(info.lengths) > 1 else None,
+        subplot_titles=[f"{n:,} kimg" for n in info.lengths] if len(info.lengths) > 1 else None,
         figure=figure(460),
     )  # fmt: skip
     legend: set[str] = set()
@@ -127,18 +132,24 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
     fig.update_layout(legend={"y": 1.09}, margin={"t": 76})
     values = [v for c in info.curves for v in c.values] + [v for b in info.bands for v in b.mean]
     if wide(values):
-        fig.update_yaxes(type="log", dtick="D2", exponentformat="none")
+        fig.update_yaxes(**log_axis(values))
     return fig
 
 
 def _draw_axis(fig: go.Figure, info: CurvesInfo, length: int, column: int) -> None:
-    ticks = [r for r in info.rungs if r <= length]
-    ticks = [r for i, r in enumerate(ticks) if i == len(ticks) - 1 or r > 0.12 * length]
+    ticks = [0] * (column == 1) + [r for r in info.rungs if r <= length]
+    ticks = [r for r in ticks if r in (0, length) or r > 0.08 * length]
     title = "kimg into the run" if column == len(info.lengths) else None
-    fig.update_xaxes(range=[0, 1.06 * length], tickvals=[0, *ticks], title_text=title, col=column)
+    fig.update_xaxes(
+        range=[0, 1.06 * length], tickvals=ticks, title_text=title, showgrid=False, col=column
+    )
     for rung in info.rungs if len(info.lengths) == 1 else (length,):
         fig.add_vline(
-            x=rung, line={"color": LIGHT["muted"], "width": 1, "dash": "dot"}, col=column, layer="below"
+            x=rung,
+            line={"color": LIGHT["muted"], "width": 1, "dash": "dot"},
+            opacity=0.45,
+            col=column,
+            layer="below",
         )
 
 
@@ -160,7 +171,6 @@ def _draw_bands(
             x=band.kimg, y=band.mean, mode="lines+markers", name=name, legendgroup="baseline",
             showlegend="baseline" not in legend,
             line={"color": LIGHT["ink"], "width": 1.5}, marker={"size": 4, "color": LIGHT["ink"]},
-            error_y={"array": band.sd, "color": LIGHT["ink"], "thickness": 1, "width": 3},
             hovertemplate="trial 0 over its seeds<br>%{y:.4g} at %{x} kimg<extra></extra>",
         )  # fmt: skip
         legend.add("baseline")
@@ -182,7 +192,7 @@ def _draw_states(
             kind(
                 x=_broken(c.kimg for c in curves), y=_broken(c.values for c in curves),
                 text=_broken(c.hover for c in curves), name=name, legendgroup=name,
-                showlegend=name not in legend, mode="lines+markers", hovertemplate="%{text}<extra></extra>",
+                showlegend=name not in legend, mode="lines+markers",
                 line={"color": color, "width": 3 if best else 1.4, "dash": DASHES[state]},
                 marker={"size": 6 if best else 3.5, "color": color},
             ),
@@ -201,10 +211,10 @@ def _draw_marks(
     fig.add_trace(
         go.Scatter(
             x=[c.kimg[-1] for c in marked], y=[c.values[-1] for c in marked], mode="markers",
-            text=[c.mark for c in marked], hovertemplate="%{text}<extra></extra>",
-            legendgroup=name, showlegend=False, name=name,
+            text=[c.mark for c in marked], legendgroup=name, showlegend=False, name=name,
             marker={
-                "symbol": MARKS[state], "size": 9, "color": color, "line": {"color": color, "width": 2}
+                "symbol": MARKS[state], "size": 9, "color": color,
+                "line": {"color": color, "width": 2},
             },
         ),
         row=1, col=column,

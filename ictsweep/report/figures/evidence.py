@@ -1,4 +1,6 @@
-"""The evidence in three rows: trial 0 over its seeds, what luck alone would show, and the searched trials that finished."""
+"""The evidence in three rows: trial 0 over its seeds, what luck alone would show, and the
+searched trials that finished.
+"""
 
 from dataclasses import dataclass
 
@@ -9,13 +11,15 @@ from ictsweep.report.theme import LIGHT, figure
 from ictsweep.report.view import Scored, StudyView
 from ictsweep.study.noise import Luck, SeedNoise
 
-ROWS = ("searched, full budget", "luckiest of equals", "trial 0, by seed")
+SEARCHED, BASELINE = "searched, full budget", "trial 0, by seed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceInfo:
-    """Final values only: (trial, value) of the baseline's seeds and of the searched configurations, with the noise of
-    the one and the luck range of the other where they are known."""
+    """Final values only: (trial, value) of the baseline's seeds and of the searched
+    configurations, with the noise of the one and the luck range of the other where they are
+    known.
+    """
 
     metric: str
     baseline: tuple[tuple[int, Scored], ...]
@@ -40,31 +44,41 @@ def evidence_info(view: StudyView) -> EvidenceInfo:
 
 def draw_evidence(info: EvidenceInfo) -> go.Figure:
     """Points and intervals on one common axis of the metric."""
-    fig = figure(210)
+    luckiest = f"luckiest of {info.luck.tried} equals" if info.luck else None
+    rows = [row for row in (SEARCHED, luckiest, BASELINE) if row]
+    fig = figure(66 + 48 * len(rows))
     if info.noise is not None and info.noise.known:
         low, high = info.noise.mean - info.noise.sd, info.noise.mean + info.noise.sd
-        _draw_bar(fig, ROWS[2], low, high, info.noise.mean, "mean ± standard deviation over seeds")
-    if info.luck is not None:
+        _draw_bar(fig, BASELINE, low, high, info.noise.mean, "mean ± standard deviation over seeds")
+    if info.luck is not None and luckiest is not None:
         low = max(info.luck.low, 0.0)
         text = f"5–95 % of the luckiest of {info.luck.tried} equal trials"
-        _draw_bar(fig, ROWS[1], low, info.luck.high, info.luck.expected, text)
+        _draw_bar(fig, luckiest, low, info.luck.high, info.luck.expected, text)
     others = tuple(pair for pair in info.searched if pair[0] != info.best)
     best = tuple(pair for pair in info.searched if pair[0] == info.best)
-    _draw_points(fig, info.baseline, ROWS[2], "ink", "circle-open", 9)
-    _draw_points(fig, others, ROWS[0], "complete", "circle", 9)
-    _draw_points(fig, best, ROWS[0], "accent", "diamond", 13)
+    _draw_points(fig, info.baseline, BASELINE, "ink", "circle-open", 9)
+    _draw_points(fig, others, SEARCHED, "complete", "circle", 9)
+    _draw_points(fig, best, SEARCHED, "accent", "diamond", 13, label=f"trial {info.best}")
     fig.update_layout(showlegend=False, margin={"l": 8, "r": 12, "t": 6, "b": 44})
     fig.update_yaxes(
-        categoryorder="array", categoryarray=ROWS, range=[-0.6, 2.6], showgrid=False,
+        categoryorder="array", categoryarray=rows, range=[-0.6, len(rows) - 0.4], showgrid=False,
         tickfont={"color": LIGHT["ink"], "size": 12}, fixedrange=True,
     )  # fmt: skip
-    fig.update_xaxes(title_text=f"{info.metric} (lower is better)", nticks=7)
+    fig.update_xaxes(title_text=f"{info.metric} (lower is better)", nticks=7, range=_range(info))
     return fig
 
 
-def _draw_bar(
-    fig: go.Figure, row: str, low: float, high: float, middle: float, text: str
-) -> None:
+def _range(info: EvidenceInfo) -> list[float]:
+    """Everything drawn, and a little air."""
+    pairs = (*info.baseline, *info.searched)
+    ends = [s.value + sign * (s.error or 0.0) for _, s in pairs for sign in (-1, 1)]
+    ends += [max(info.luck.low, 0.0), info.luck.high] if info.luck else []
+    ends += [info.noise.mean - info.noise.sd, info.noise.mean + info.noise.sd] if info.noise else []
+    air = 0.04 * (max(ends) - min(ends)) or 1.0
+    return [min(ends) - air, max(ends) + air]
+
+
+def _draw_bar(fig: go.Figure, row: str, low: float, high: float, middle: float, text: str) -> None:
     hover = f"{text}<br>%{{x:.4g}}<extra></extra>"
     fig.add_trace(
         go.Scatter(
@@ -81,16 +95,26 @@ def _draw_bar(
 
 
 def _draw_points(
-    fig: go.Figure, points: tuple[tuple[int, Scored], ...], row: str, color: str, symbol: str, size: int
+    fig: go.Figure,
+    points: tuple[tuple[int, Scored], ...],
+    row: str,
+    color: str,
+    symbol: str,
+    size: int,
+    *,
+    label: str = "",
 ) -> None:
     if not points:
         return
     errors = [s.error or 0.0 for _, s in points]
     fig.add_trace(
         go.Scatter(
-            x=[s.value for _, s in points], y=[row] * len(points), mode="markers",
-            text=[f"trial {n}<br>{scored(s)}" for n, s in points], hovertemplate="%{text}<extra></extra>",
-            error_x={"array": errors, "color": LIGHT[color], "thickness": 1, "width": 0},
+            x=[s.value for _, s in points], y=[row] * len(points), mode="markers+text",
+            hovertext=[f"trial {n}<br>{scored(s)}" for n, s in points],
+            hovertemplate="%{hovertext}<extra></extra>", cliponaxis=False,
+            text=[label] * len(points), textposition="top center",
+            textfont={"size": 12, "color": LIGHT[color]},
+            error_x={"array": errors, "color": LIGHT[color]},
             marker={"size": size, "symbol": symbol, "color": LIGHT[color], "line": {"width": 1.5}},
         )
     )  # fmt: skip

@@ -1,8 +1,10 @@
-"""Which searched parameters mattered: PED-ANOVA with its uncertainty, against what chance alone would show.
+"""Which searched parameters mattered: PED-ANOVA with its uncertainty, against what chance alone
+would show.
 
-Watanabe et al. 2023, "PED-ANOVA", arXiv:2304.10255, through Optuna, on a clean study made of our records at one budget: importance
-is how differently the best trials are distributed from all. Whiskers come from resampling trials; the level of chance from
-shuffling the values among them. Values of different rungs are never mixed.
+Watanabe et al. 2023, "PED-ANOVA", arXiv:2304.10255, through Optuna, on a clean study made of our
+records at one budget: importance is how differently the best trials are distributed from all.
+Whiskers come from resampling trials; the level of chance from shuffling the values among them.
+Values of different rungs are never mixed.
 """
 
 import warnings
@@ -34,8 +36,9 @@ TOP = 5  # PED-ANOVA wants at least so many trials among the best
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """One parameter's share of the importances (they sum to 1), its 5-95 % bootstrap range, and the share that
-    shuffled values exceed only once in twenty."""
+    """One parameter's share of the importances (they sum to 1), its 5-95 % bootstrap range, and
+    the share that shuffled values exceed only once in twenty.
+    """
 
     path: str
     share: float
@@ -51,8 +54,9 @@ class Importance:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceInfo:
-    """Importances at one rung, the greatest first; none when fewer than ENOUGH trials were measured there.
-    `quantile` is the share of trials called the best."""
+    """Importances at one rung, the greatest first; none when fewer than ENOUGH trials were
+    measured there. `quantile` is the share of trials called the best.
+    """
 
     rung_kimg: int
     trials: int
@@ -61,7 +65,9 @@ class ImportanceInfo:
 
 
 def importance_info(view: StudyView, resamples: int = RESAMPLES) -> ImportanceInfo:
-    """Importances at the highest rung with enough trials; replicates and values outside an axis are left out."""
+    """Importances at the highest rung with enough trials; replicates and values outside an axis
+    are left out.
+    """
     rung, trials = view.matched_rung(ENOUGH)
     axes = view.spec.search
     inside = [t for t in trials if all(axis.holds(t.params.get(axis.path)) for axis in axes)]
@@ -95,9 +101,7 @@ class _Ped:
         return np.array([found.get(path, 0.0) for path in self.distributions])
 
     def _trial(self, row: int, value: float) -> FrozenTrial:
-        return create_trial(
-            params=self.params[row], distributions=self.distributions, value=value
-        )
+        return create_trial(params=self.params[row], distributions=self.distributions, value=value)
 
 
 def _bars(
@@ -109,7 +113,9 @@ def _bars(
         shares = ped.shares(everything, values)
         drawn = [rng.integers(n, size=n) for _ in range(resamples)]
         spread = np.array([ped.shares(rows.tolist(), values[rows]) for rows in drawn])
-        chance = np.array([ped.shares(everything, rng.permutation(values)) for _ in range(resamples)])
+        chance = np.array(
+            [ped.shares(everything, rng.permutation(values)) for _ in range(resamples)]
+        )
     low, high = np.quantile(spread, [0.05, 0.95], axis=0)
     level = np.quantile(chance, 0.95, axis=0)
     bars = [
@@ -138,7 +144,9 @@ def _distribution(axis: Axis) -> BaseDistribution:
     assert axis.low is not None
     assert axis.high is not None
     if all(isinstance(n, int) for n in (axis.low, axis.high, axis.step or 1)):
-        return IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=int(axis.step or 1))
+        return IntDistribution(
+            int(axis.low), int(axis.high), log=axis.log, step=int(axis.step or 1)
+        )
     return FloatDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
 
 
@@ -149,10 +157,11 @@ def draw_importance(info: ImportanceInfo) -> go.Figure:
     names = [plain(bar.path) for bar in bars]
     fig.add_trace(
         go.Bar(
-            x=[b.share for b in bars], y=names, orientation="h", name="share of the importance", width=0.56,
+            x=[b.share for b in bars], y=names, orientation="h", width=0.56,
             marker={"color": [LIGHT["complete" if b.stands_out else "ramp1"] for b in bars]},
             error_x={
-                "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": LIGHT["ink"],
+                "type": "data", "symmetric": False, "thickness": 1.2, "width": 4,
+                "color": LIGHT["ink"],
                 "array": [max(0.0, b.high - b.share) for b in bars],
                 "arrayminus": [max(0.0, b.share - b.low) for b in bars],
             },
@@ -163,12 +172,15 @@ def draw_importance(info: ImportanceInfo) -> go.Figure:
     )  # fmt: skip
     fig.add_trace(
         go.Scatter(
-            x=[b.chance for b in bars], y=names, mode="markers", name="chance (95 % of shuffles lie below)",
-            hoverinfo="skip",
-            marker={"symbol": "line-ns", "size": 20, "line": {"width": 2, "color": LIGHT["stopped"]}},
+            x=[b.chance for b in bars], y=names, mode="markers", hoverinfo="skip",
+            marker={
+                "symbol": "line-ns", "size": 20, "line": {"width": 2, "color": LIGHT["stopped"]}
+            },
         )
     )  # fmt: skip
     fig.update_layout(showlegend=False, margin={"t": 8, "b": 44})
     fig.update_xaxes(title_text="share of the importance", rangemode="tozero")
-    fig.update_yaxes(tickfont={"color": LIGHT["ink"], "size": 12}, showgrid=False)
+    fig.update_yaxes(
+        tickfont={"color": LIGHT["ink"], "size": 12}, showgrid=False, ticklabelstandoff=6
+    )
     return fig

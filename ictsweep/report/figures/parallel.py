@@ -1,23 +1,26 @@
-"""Parallel coordinates: which combinations work? Brushing an axis filters the table (plotly's own Parcoords: Optuna's cannot be
-brushed any more)."""
+"""Parallel coordinates: which combinations work? Brushing an axis filters the table (plotly's
+own Parcoords: Optuna's cannot be brushed any more).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from math import log10
 from typing import Any
 
 import plotly.graph_objects as go
 
 from ictsweep.report.figures.importance import ENOUGH
-from ictsweep.report.format import number, setting
-from ictsweep.report.theme import LIGHT, figure, plain, wide
+from ictsweep.report.format import setting, tick
+from ictsweep.report.theme import LIGHT, figure, log_marks, plain, wide
 from ictsweep.report.view import StudyView
 from ictsweep.study.spec import Axis
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension:
-    """One axis: where each trial lies on it, its range, and its ticks (place, text); `path` is None for results."""
+    """One axis: where each trial lies on it, its range, and its ticks (place, text); `path` is
+    None for results.
+    """
 
     name: str
     path: str | None
@@ -29,8 +32,9 @@ class Dimension:
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelInfo:
-    """Trials as lines over their parameters, the furthest rung and the value at one common rung; `order` is each
-    line's rank at that rung (0 best .. 1 worst), which colours it."""
+    """Trials as lines over their parameters, the furthest rung and the value at one common rung;
+    `order` is each line's rank at that rung (0 best .. 1 worst), which colours it.
+    """
 
     metric: str
     rung_kimg: int
@@ -46,7 +50,9 @@ def parallel_info(view: StudyView) -> ParallelInfo:
     values = [t.at_rung[rung].value for t in trials]
     ranked = sorted(range(len(values)), key=lambda i: values[i])
     place = {i: position / max(1, len(values) - 1) for position, i in enumerate(ranked)}
-    axes = [_parameter(axis, [t.params.get(axis.path) for t in trials]) for axis in view.spec.search]
+    axes = [
+        _parameter(axis, [t.params.get(axis.path) for t in trials]) for axis in view.spec.search
+    ]
     results = [
         _reached(view.spec.rungs, [t.reached for t in trials]),
         _value(f"at {rung:,} kimg", values),
@@ -87,14 +93,17 @@ def _value(name: str, values: Sequence[float]) -> Dimension:
 def _reached(rungs: Sequence[int], reached: Sequence[int]) -> Dimension:
     return Dimension(
         name="reached (kimg)", path=None, places=tuple(float(rungs.index(r)) for r in reached),
-        low=-0.1, high=len(rungs) - 0.9, ticks=tuple((float(i), f"{r:,}") for i, r in enumerate(rungs)),
+        low=-0.1, high=len(rungs) - 0.9,
+        ticks=tuple((float(i), f"{r:,}") for i, r in enumerate(rungs)),
     )  # fmt: skip
 
 
 def _scale(
     name: str, path: str | None, values: Sequence[float], low: float, high: float, *, log: bool
 ) -> Dimension:
-    """A linear or logarithmic axis; plotly's Parcoords knows no logarithms, so places are taken before."""
+    """A linear or logarithmic axis; plotly's Parcoords knows no logarithms, so places are taken
+    before.
+    """
     move = log10 if log else float
     return Dimension(
         name=name, path=path, places=tuple(round(move(v), 6) for v in values), low=move(low),
@@ -103,18 +112,17 @@ def _scale(
 
 
 def _ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
-    return tuple((low + i * (high - low) / 4, number(low + i * (high - low) / 4)) for i in range(5))
+    return tuple((mark, tick(mark)) for mark in (low + i * (high - low) / 4 for i in range(5)))
 
 
 def _log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
-    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
-    marks = [m * 10.0**d for d in decades for m in (1, 2, 5)]
-    inner = [m for m in marks if low * 1.2 < m < high / 1.2]
-    return tuple((log10(m), number(m)) for m in (low, *inner, high))
+    return tuple((log10(m), tick(m)) for m in (low, *log_marks(low * 1.2, high / 1.2), high))
 
 
 def short(path: str) -> str:
-    """The last two names of a dotted path: enough to tell parameters apart, short enough for an axis."""
+    """The last two names of a dotted path: enough to tell parameters apart, short enough for an
+    axis.
+    """
     return ".".join(path.split(".")[-2:])
 
 
@@ -134,7 +142,7 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
             ],
             line={
                 "color": list(info.order), "cmin": 0, "cmax": 1,
-                "colorscale": [[0, LIGHT["ramp4"]], [0.35, LIGHT["ramp3"]], [1, LIGHT["ramp0"]]],
+                "colorscale": [[0, LIGHT["accent"]], [1, LIGHT["worst"]]],
             },
             labelfont={"size": 12, "color": LIGHT["ink"]},
             tickfont={"size": 11, "color": LIGHT["muted"]},

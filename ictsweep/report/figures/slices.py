@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from ictsweep.report.figures.parallel import short
 from ictsweep.report.format import scored, setting
-from ictsweep.report.theme import LIGHT, figure, plain, ramp, wide
+from ictsweep.report.theme import LIGHT, figure, log_axis, plain, shade, wide
 from ictsweep.report.view import StudyView
 from ictsweep.study.spec import Axis
 
@@ -27,7 +27,9 @@ class Cloud:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceInfo:
-    """One parameter: a cloud per rung (compare within a cloud only), where trial 0 and the best trial stand."""
+    """One parameter: a cloud per rung (compare within a cloud only), where trial 0 and the best
+    trial stand.
+    """
 
     axis: Axis
     metric: str
@@ -71,27 +73,36 @@ def _cloud(view: StudyView, axis: Axis, rung: int) -> Cloud:
 
 
 def draw_slice(info: SliceInfo) -> go.Figure:
-    """Points coloured and sized by rung, a line at trial 0's value, a ring around the best trial."""
+    """Points coloured and sized by rung, a line at trial 0's value, a ring around the best
+    trial.
+    """
     fig = figure(250)
     for i, cloud in enumerate(info.clouds):
+        color = LIGHT[f"ramp{shade(i, len(info.clouds))}"]
         fig.add_trace(
             go.Scatter(
-                x=[_place(info.axis, s) for s in cloud.settings], y=cloud.values, mode="markers", text=cloud.texts,
-                name=f"{cloud.rung_kimg:,} kimg", hovertemplate="%{text}<extra></extra>",
-                marker={"size": 6 + 1.5 * i, "color": ramp(i, len(info.clouds)), "opacity": 0.9},
+                x=[_place(info.axis, s) for s in cloud.settings], y=cloud.values, mode="markers",
+                text=cloud.texts, name=f"{cloud.rung_kimg:,} kimg", cliponaxis=False,
+                marker={"size": 6 + 1.5 * i, "color": color, "opacity": 0.9},
             )
         )  # fmt: skip
     if info.best is not None:
         fig.add_trace(
             go.Scatter(
-                x=[_place(info.axis, info.best[0])], y=[info.best[1]], mode="markers", hoverinfo="skip",
-                marker={"size": 17, "symbol": "circle-open", "color": LIGHT["accent"], "line": {"width": 2}},
+                x=[_place(info.axis, info.best[0])], y=[info.best[1]], mode="markers",
+                hoverinfo="skip", cliponaxis=False,
+                marker={
+                    "size": 17, "symbol": "circle-open", "color": LIGHT["accent"],
+                    "line": {"width": 2},
+                },
             )
         )  # fmt: skip
     if info.baseline is not None:
         line = {"color": LIGHT["muted"], "width": 1, "dash": "dot"}
         x = _place(info.axis, info.baseline)
-        fig.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line=line, layer="below")
+        fig.add_shape(
+            type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line=line, layer="below", opacity=0.6
+        )
     fig.update_layout(showlegend=False, margin={"l": 48, "r": 8, "t": 8, "b": 44})
     _scale(fig, info)
     return fig
@@ -105,11 +116,12 @@ def _place(axis: Axis, value: Any) -> Any:
 def _scale(fig: go.Figure, info: SliceInfo) -> None:
     title = plain(short(info.axis.path))
     if info.axis.choices is None and info.axis.log:
-        fig.update_xaxes(type="log", dtick="D2", exponentformat="none")
+        settings = [s for cloud in info.clouds for s in cloud.settings]
+        fig.update_xaxes(**log_axis([info.axis.low, info.axis.high, *settings], most=5))
     elif info.axis.choices is not None:
         names = [plain(setting(c)) for c in info.axis.choices]
         fig.update_xaxes(type="category", categoryorder="array", categoryarray=names)
-    fig.update_xaxes(title_text=title, nticks=6)
+    fig.update_xaxes(title_text=title, nticks=6, showgrid=False)
     values = [v for cloud in info.clouds for v in cloud.values]
     if wide(values):
-        fig.update_yaxes(type="log", dtick="D2", exponentformat="none")
+        fig.update_yaxes(**log_axis(values, most=5))

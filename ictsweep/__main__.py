@@ -1,0 +1,5 @@
+"""`python -m ictsweep` is the console script (torchrun needs a module)."""
+
+from ictsweep.cli import main
+
+main()

@@ -1,0 +1,59 @@
+"""Templates, with everything they need inside the page: no file beside it, no network."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ictsweep import __version__
+from ictsweep.report.theme import DARK_OF, PALETTE
+
+
+def page(template: str, **context: Any) -> str:
+    """The template with our style; everything given is escaped unless it is Markup."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(palette=PALETTE, style=part("style.css"), version=__version__, **context)
+    )
+
+
+def part(name: str) -> Markup:
+    """One of the package's own files, to be placed in a page as it is."""
+    return Markup(files("ictsweep.report").joinpath("templates", name).read_text())
+
+
+def embedded(data: Any) -> Markup:
+    """Data for a <script type="application/json">: nothing in it can end the script."""
+    return Markup(json_safe(json.dumps(data)))
+
+
+def json_safe(text: str) -> str:
+    """JSON in which no "<" is left to be read as HTML."""
+    return text.replace("<", "\\u003c")
+
+
+def dark_of() -> Markup:
+    """The dark partner of each light colour, for the figures."""
+    return embedded(DARK_OF)
+
+
+def tight(text: str) -> str:
+    """Text whose numbers are not torn from their errors and units at the end of a line."""
+    for sign in (" ± ", " %", " kimg"):
+        text = text.replace(sign, sign.replace(" ", "\u00a0"))
+    return text.replace("5–95", "5\u2060–\u206095")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ictsweep.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["tight"] = tight
+    return environment

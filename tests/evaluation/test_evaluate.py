@@ -1,0 +1,174 @@
+import json
+import threading
+
+import pytest
+import torch
+
+from ictsweep.data import to_pixels
+from ictsweep.errors import Diverged
+from ictsweep.evaluation import EvaluateConfig, Moments, frechet_distance, latents, same
+from ictsweep.evaluation.evaluate import _to_uint8
+from tests.evaluation.conftest import evaluator_of
+
+LEVELS = {1: (80.0,), 2: (80.0, 0.821)}
+SHAPE = (1, 8, 8)
+
+
+def smooth(z):
+    """A sampler that mixes neighbouring pixels and the channels of both steps."""
+    kernel = torch.full((1, 1, 3, 3), 0.2)
+    return torch.nn.functional.conv2d(z.sum(dim=1) * 0.5, kernel, padding=1)
+
+
+SAMPLERS = {1: smooth, 2: smooth}
+
+
+def world(evaluator, size, samplers=SAMPLERS):
+    """Each rank in a thread of its own; what each returned or raised."""
+    parts, barrier = [None] * size, threading.Barrier(size)
+    results = [None] * size
+
+    def run(rank):
+        def gather(part):
+            parts[rank] = part
+            barrier.wait(20)
+            joined = torch.cat(parts)
+            barrier.wait(20)
+            return joined
+
+        try:
+            results[rank] = evaluator(samplers, LEVELS, rank, size, gather)
+        except Diverged as error:
+            results[rank] = error
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_the_value_is_the_distance_of_the_samples_of_the_latents(evaluator):
+    scores = evaluator(SAMPLERS, LEVELS)
+    for key, steps in (("fd", 1), ("fd_2step", 2)):
+        pixels = to_pixels(smooth(latents(5, 0, 1000, steps, SHAPE)))
+        expected = frechet_distance(Moments.of(evaluator.extractor(pixels)), evaluator.reference)
+        assert scores.values[key] == pytest.approx(expected, rel=1e-6)
+        assert 0 < scores.errors[key] < expected
+    assert list(scores.values) == list(scores.errors) == list(scores.passports)
+    assert scores.values.keys() == {"fd", "fd_2step"}
+
+
+def test_pictures_are_the_first_one_step_samples(evaluator):
+    pictures = evaluator(SAMPLERS, LEVELS).pictures
+    assert torch.equal(pictures, to_pixels(smooth(latents(5, 0, 64, 1, SHAPE))))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7])
+def test_any_number_of_processes_gives_the_same(evaluator, size):
+    alone, ranks = evaluator(SAMPLERS, LEVELS), world(evaluator, size)
+    for scores in ranks:
+        for key, value in alone.values.items():
+            assert scores.values[key] == pytest.approx(value, rel=1e-9)
+            assert scores.errors[key] == pytest.approx(alone.errors[key], rel=1e-9)
+        assert scores.passports == alone.passports
+    assert torch.equal(ranks[0].pictures, alone.pictures)
+    assert all(len(scores.pictures) == 0 for scores in ranks[1:])
+
+
+def test_processes_share_the_work_in_equal_batches(evaluator):
+    """Which batches the sampler sees does not depend on the number of processes."""
+    seen = {}
+    for size in (1, 3):
+        batches = seen[size] = []
+
+        def sampler(z, batches=batches):
+            batches.append(z.sum().item())
+            return smooth(z)
+
+        world(evaluator, size, {1: sampler, 2: sampler})
+    assert sorted(seen[1]) == sorted(seen[3])
+    assert len(seen[1]) == 8
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_samples_that_are_not_finite(evaluator, bad):
+    def sampler(z):
+        x = smooth(z)
+        x[3, 0, 1, 1] = x[7] = bad
+        return x
+
+    expected = r"8 of 1000 samples with 1 sampling step\(s\) are not finite: the model has diverged"
+    with pytest.raises(Diverged, match=expected):
+        evaluator({1: sampler, 2: smooth}, LEVELS)
+
+
+def test_all_processes_learn_that_one_diverged(evaluator):
+    """Otherwise the others would wait for it in the gather for ever."""
+    last = latents(5, 999, 1, 1, SHAPE)
+
+    def sampler(z):
+        x = smooth(z)
+        if torch.equal(z[-1:], last):
+            x[-1] = torch.nan
+        return x
+
+    for result in world(evaluator, 4, {1: sampler, 2: smooth}):
+        assert isinstance(result, Diverged)
+        assert str(result).startswith("1 of 1000 samples")
+
+
+def test_no_gradients_are_kept(evaluator):
+    weight = torch.ones((), requires_grad=True)
+
+    def sampler(z):
+        x = smooth(z) * weight
+        assert not x.requires_grad
+        return x
+
+    evaluator({1: sampler, 2: sampler}, LEVELS)
+
+
+def test_passports(evaluator, digits):
+    passports = evaluator(SAMPLERS, LEVELS).passports
+    assert json.loads(json.dumps(passports)) == passports
+    one, two = passports["fd"], passports["fd_2step"]
+    assert same(one, two) == [("levels", [80.0], [80.0, 0.821]), ("steps", 1, 2)]
+    assert one["metric"] == "digits Fréchet distance"
+    assert one["weights"] == evaluator.extractor.weights
+    assert one["images"] == 1000
+    assert one["latent_seed"] == 5
+    assert one["ema"] == "power 0.05"
+    assert one["reference"] == digits.digest
+
+
+def test_few_images_and_one_kind_of_step(digits, cache):
+    evaluator = evaluator_of(digits, cache, images=40, steps=(2,), grid=64)
+    scores = evaluator({2: smooth}, {2: LEVELS[2]})
+    assert scores.values.keys() == {"fd_2step"}
+    assert torch.equal(scores.pictures, to_pixels(smooth(latents(5, 0, 40, 2, SHAPE))))
+
+
+def test_the_reference_comes_from_the_cache(digits, cache, evaluator):
+    again = evaluator_of(digits, cache)
+    assert torch.equal(again.reference.root, evaluator.reference.root)
+    assert torch.equal(again.reference.mean, evaluator.reference.mean)
+    real = Moments.of(evaluator.extractor(digits.pixels))
+    assert frechet_distance(real, evaluator.reference) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_sampler_of_the_wrong_shape_is_refused(evaluator):
+    with pytest.raises(AssertionError):
+        evaluator({1: lambda z: smooth(z)[:5], 2: smooth}, LEVELS)
+
+
+def test_rounding_is_that_of_the_data():
+    x = torch.linspace(-1.2, 1.2, 5001)
+    assert torch.equal(_to_uint8(x), to_pixels(x))
+
+
+@pytest.mark.parametrize("steps", [(), (3,), (1, 1), (0,), (1, 2, 4)])
+def test_steps_are_one_and_two(steps):
+    with pytest.raises(ValueError, match=r"steps must be \[1\], \[2\] or \[1, 2\], got \["):
+        EvaluateConfig(every_kimg=1, steps=steps)

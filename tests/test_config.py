@@ -1,0 +1,183 @@
+"""Configurations: presets and overrides, strictness, cross-checks, round trip, digest."""
+
+import json
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ictsweep.config import ConfigError, Optimizer, TrialConfig, trial_config
+from ictsweep.consistency import METHODS
+from ictsweep.networks import PRESETS
+from ictsweep.schema import leaves
+from ictsweep.training.step import block_size
+
+BLOCK: dict[str, Any] = {
+    "data": {"name": "digits"},
+    "network": {"preset": "tiny", "dropout": 0.25},
+    "method": {"preset": "ict", "distance": {"c_scale": 1e-3}},
+    "optimizer": {"batch": 128},
+    "budget_kimg": 96,
+    "evaluate": {"every_kimg": 32},
+}
+
+
+def said(**changes: Any) -> list[str]:
+    """What is said of the block with some of its keys changed."""
+    with pytest.raises(ConfigError) as error:
+        trial_config({**BLOCK, **changes})
+    return str(error.value).splitlines()
+
+
+def test_presets_are_overridden_value_by_value():
+    config = trial_config(BLOCK)
+    assert config.network.dropout == 0.25
+    assert config.network.channels == PRESETS["tiny"].channels
+    assert config.method.distance.c_scale == 1e-3
+    assert config.method.pairs == METHODS["ict"].pairs
+    assert config.optimizer == Optimizer(batch=128, lr=1e-4, betas=(0.9, 0.999))
+    assert (config.precision, config.ema.sigma_rel) == ("tf32", 0.05)
+
+
+def test_a_nested_override_keeps_its_siblings():
+    method = {"preset": "ict", "pairs": {"steps": {"s0": 5}}}
+    steps = trial_config({**BLOCK, "method": method}).method.pairs.steps
+    assert (steps.s0, steps.s1, steps.period) == (5, 1280, 0.125)
+
+
+def test_without_a_preset_a_block_must_be_complete():
+    complete = trial_config(BLOCK).to_dict()["network"]
+    assert trial_config({**BLOCK, "network": complete}).network.dropout == 0.25
+    partial = {key: value for key, value in complete.items() if key != "blocks"}
+    assert said(network=partial) == ["network: no preset; add preset: one of tiny, ddpmpp, ncsnpp"]
+
+
+def test_an_unknown_preset_hides_no_other_problem():
+    assert said(network={"preset": "huge", "dropout": 2}) == [
+        "network.preset: got text 'huge'; expected one of tiny, ddpmpp, ncsnpp",
+        "network.dropout: got 2; expected a number >= 0 and < 1",
+    ]
+
+
+@pytest.mark.parametrize("value", [True, "0.1", None, [0.1], {"a": 1}, float("nan"), float("inf")])
+def test_only_finite_numbers_are_numbers(value: Any):
+    (line,) = said(ema={"sigma_rel": value})
+    assert line.startswith("ema.sigma_rel: got ")
+
+
+def test_an_integer_is_a_number_and_becomes_one():
+    dropout = trial_config({**BLOCK, "network": {"preset": "tiny", "dropout": 0}}).network.dropout
+    assert isinstance(dropout, float)
+
+
+@pytest.mark.parametrize("value", [True, 128.0, "128", 0, -1])
+def test_only_positive_integers_are_batches(value: Any):
+    (line,) = said(optimizer={"batch": value})
+    assert line.startswith("optimizer.batch: got ")
+    assert "expected an integer >= 1" in line
+
+
+@settings(deadline=None)
+@given(st.floats(allow_nan=False))
+def test_a_domain_is_what_its_annotation_says(value: float):
+    block = {**BLOCK, "network": {"preset": "tiny", "dropout": value}}
+    if 0 <= value < 1:
+        assert trial_config(block).network.dropout == value
+    else:
+        with pytest.raises(ConfigError, match=r"network\.dropout: got .* >= 0 and < 1"):
+            trial_config(block)
+
+
+def test_all_problems_are_listed():
+    lines = said(precision="bf16", optimizer={"lr": -1}, netwrok={}, evaluate=None)
+    assert [line.split(":")[0] for line in lines] == [
+        "netwrok", "optimizer.lr", "optimizer.batch", "precision", "evaluate"
+    ]  # fmt: skip
+
+
+def test_lengths_must_fit():
+    assert said(budget_kimg=100) == [
+        "budget_kimg: got 100; expected a multiple of evaluate.every_kimg 32, "
+        "so that the run ends with an evaluation"
+    ]
+    assert said(optimizer={"batch": 300}) == [
+        "evaluate.every_kimg: got 32; 32000 images are not whole batches of 300; "
+        "expected a multiple of 3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "line"),
+    [
+        ({"steps": {"s1": 9}}, "method.pairs.steps.s1: got 9; expected at least s0 10"),
+        ({"grid": {"sigma_min": 90}}, "method.pairs.grid.sigma_max: got 80.0; expected more than"),
+        ({"grid": {"sigma_min": 1}}, "evaluate.mid_sigma: got 0.821; expected a noise level"),
+        ({"density": {"mean": -300}}, "method.pairs.density: LogNormal(mean=-300.0, std=2.0) has"),
+        ({"grid": {"rho": 1e-3}}, "method.pairs.grid.rho: got 0.001; sigma^(1/rho) overflows"),
+    ],
+)
+def test_noise_levels_must_fit(pairs: dict[str, Any], line: str):
+    (found,) = said(method={"preset": "ict", "pairs": pairs})
+    assert found.startswith(line)
+
+
+def test_a_rung_is_the_same_configuration_with_another_length():
+    config = trial_config(BLOCK)
+    short = config.with_budget(32)
+    assert short.budget_kimg == 32
+    assert short.with_budget(96) == config
+    with pytest.raises(ConfigError, match="budget_kimg: got 40"):
+        config.with_budget(40)
+
+
+def test_values_are_found_by_their_dotted_path():
+    config = trial_config(BLOCK)
+    values = config.to_dict()
+    for path in leaves(TrialConfig):
+        expected: Any = values
+        for key in path:
+            expected = expected[key]
+        value = config.value(".".join(map(str, path)))
+        assert (list(value) if isinstance(value, tuple) else value) == expected
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_to_dict_is_complete_and_plain(preset: str):
+    config = trial_config({**BLOCK, "network": {"preset": preset}})
+    values = config.to_dict()
+    assert trial_config(values) == config
+    assert trial_config(json.loads(json.dumps(values))) == config
+    assert trial_config(yaml.safe_load(yaml.safe_dump(values))) == config
+
+
+def test_the_digest_tells_configurations_apart():
+    config = trial_config(BLOCK)
+    assert config.digest() == trial_config(config.to_dict()).digest()
+    assert config.digest() != config.with_budget(32).digest()
+    assert len(config.digest()) == 16
+
+
+def test_the_digest_is_the_same_in_every_process():
+    block = json.dumps(BLOCK)
+    code = (
+        "import json\nfrom ictsweep.config import trial_config\n"
+        f"print(trial_config(json.loads({block!r})).digest())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == trial_config(BLOCK).digest()
+
+
+def test_errors_survive_the_way_between_processes():
+    with pytest.raises(ConfigError) as error:
+        trial_config({**BLOCK, "budget_kimg": 0})
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+@pytest.mark.parametrize("batch", [1, 32, 48, 64, 100, 4096])
+def test_the_block_is_that_of_the_training_step(batch: int):
+    assert Optimizer(batch=batch).block == block_size(batch)
