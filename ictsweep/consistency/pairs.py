@@ -40,9 +40,7 @@ class Doubling:
 
     def intervals(self, progress: float) -> int:
         """The intervals of the grid at `progress` in [0, 1]: N - 1."""
-        doublings = min(
-            self.stage(progress), self.s1.bit_length()
-        )  # more cannot matter: 2^that > s1
+        doublings = min(self.stage(progress), self.s1.bit_length())  # 2^that > s1: enough
         return min(self.s0 << doublings, self.s1)
 
     def levels(self, progress: float) -> int:

@@ -49,15 +49,15 @@ def importance(info: ImportanceInfo) -> str:
     """What mattered, at which rung, from how many trials, beyond chance or not."""
     if not info.bars:
         return (
-            f"Too few trials: {info.trials} measured at {info.rung_kimg:,} kimg, and importance says "
-            f"nothing below {ENOUGH}."
+            f"Too few trials: {info.trials} measured at {info.rung_kimg:,} kimg, and importance "
+            f"says nothing below {ENOUGH}."
         )
     best = f"{info.quantile:.0%}".replace("%", " %")
     return (
         f"What mattered: {standing_out(info)}. PED-ANOVA on {info.trials} configurations at "
-        f"the {info.rung_kimg:,}-kimg rung: how differently the best {best} are distributed from all. "
-        "Whiskers: 5–95 % over resampled trials. Orange ticks: what shuffled values reach once in "
-        "twenty."
+        f"the {info.rung_kimg:,}-kimg rung: how differently the best {best} are distributed from "
+        "all. Whiskers: 5–95 % over resampled trials. Orange ticks: what shuffled values reach "
+        "once in twenty."
     )
 
 
@@ -77,7 +77,8 @@ def slices(rungs: int) -> str:
     shades = "the larger, the longer the run" if rungs > 1 else "one budget"
     return (
         "Is the good range inside the box or at its edge? One point per configuration and rung "
-        f"({shades}: compare within one colour). The ring is the best trial, the dotted line trial 0."
+        f"({shades}: compare within one colour). The ring is the best trial, the dotted line "
+        "trial 0."
     )
 
 

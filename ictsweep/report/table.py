@@ -4,6 +4,7 @@ notebooks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -87,11 +88,16 @@ def _cells(
         yield Cell(text=scored(other), key=other.value if other else None)
     yield Cell(text=reach(trial), key=place if trial.last else None)
     for value in map(trial.params.get, paths):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        yield Cell(text=setting(value), key=float(value) if number else setting(value))
+        yield Cell(text=setting(value), key=_key(value))
     seconds = trial.train_s + trial.evaluate_s
     yield Cell(text=duration(seconds), key=seconds)
     yield Cell(text=why(trial), key=why(trial))
+
+
+def _key(value: Any) -> float | str:
+    """Numbers sort as numbers, everything else as text."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number else setting(value)
 
 
 def _note(trial: TrialView, best: int | None) -> str:

@@ -87,8 +87,8 @@ def _measure_of_noise(comparison: Comparison) -> Iterator[str]:
         for value in (luck.expected, luck.low, luck.high)
     )
     yield (
-        f"Of {luck.tried} trials no different from trial 0, the luckiest would show about {expected} "
-        f"(5–95 %: {low} to {high}) and do at least this well with probability "
+        f"Of {luck.tried} trials no different from trial 0, the luckiest would show about "
+        f"{expected} (5–95 %: {low} to {high}) and do at least this well with probability "
         f"{probability(comparison.probability)}."
     )
 

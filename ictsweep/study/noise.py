@@ -151,11 +151,10 @@ def _errors(seeds: int) -> tuple[NDArray, NDArray, NDArray]:
 def _margin_at(probability: float, tried: int, seeds: int) -> float:
     """The margin, in sds, which the luckiest of `tried` reaches with the given probability."""
     scale = float(stats.t.isf(probability / (2 * tried), seeds - 1)) * np.sqrt(1 + 1 / seeds)
-    return float(
-        optimize.brentq(
-            lambda m: luck_probability(m, tried, seeds) - probability, -scale - 9, scale + 9
-        )
+    found = optimize.root_scalar(
+        lambda m: luck_probability(m, tried, seeds) - probability, bracket=(-scale - 9, scale + 9)
     )
+    return float(found.root)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +174,7 @@ def variance_share(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -
     """One-way random effects on values [configurations, seeds]: ANOVA estimator, clipped at 0.
 
     between^2 = (MS between - MS within) / seeds, share = between^2 / (between^2 + within^2)
-    (Searle, Casella & McCulloch 1992, section 3.6). At least 2 x 2 finite values, else
+    (Searle, Casella & McCulloch 1992, chapter 3). At least 2 x 2 finite values, else
     ValueError.
     """
     table = np.asarray(values, dtype=np.float64)

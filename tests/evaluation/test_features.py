@@ -130,7 +130,7 @@ def test_the_same_data_train_the_same_weights(short, tmp_path):
 
 def test_weights_do_not_depend_on_the_number_of_threads(monkeypatch):
     """Float64 training, rounded to 8 bits: what the hash in the passport rests on."""
-    monkeypatch.setattr(recipe, "_MAX_STEPS", 25)
+    monkeypatch.setattr(recipe, "_MAX_STEPS", 10)
     x, y = pictures(200, 1, 8, 8), labels(200)
     before = torch.get_num_threads()
     try:

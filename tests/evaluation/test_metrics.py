@@ -101,6 +101,7 @@ def test_symmetry_of_sample_and_reference():
     )
 
 
+@pytest.mark.filterwarnings("ignore:The `disp` argument")  # clean-fid's call of scipy's sqrtm
 @pytest.mark.parametrize("n", [500, 65, 64, 63, 30, 5])
 def test_against_cleanfid_with_many_and_few_samples(n):
     x, reference = features(n, 64, 0, shift=0.2), features(1000, 64, 1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ictsweep.networks.embeddings import FourierEmbedding, PositionalEmbedding
 from ictsweep.networks.dropout import Dropout
+from ictsweep.networks.embeddings import FourierEmbedding, PositionalEmbedding
 from ictsweep.networks.layers import (
     Attention,
     Block,
@@ -106,7 +106,7 @@ def test_a_block_is_its_definition():
     y = y + (level @ block.level.weight.T)[:, :, None, None]
     y = F.silu(F.group_norm(y, 3, eps=1e-6)) * 2.0 * (mask.view(2, 12, 4, 4) >= 0)
     y = F.conv2d(y, block.conv_out.weight, padding=1)
-    expected = (y + F.conv2d(x, block.skip.weight)) / math.sqrt(2)
+    expected = (y + F.conv2d(x, block.get_parameter("skip.weight"))) / math.sqrt(2)
     torch.testing.assert_close(block(x, level, mask), expected)
 
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import ictsweep.networks as networks
 from ictsweep.networks import PRESETS, UNet, UNetConfig, draw_mask
@@ -127,6 +128,41 @@ def test_every_layer_uses_its_part_of_the_mask():
         mask = keep_all.clone()
         mask[:, site.start : site.start + math.prod(site.shape)] = -32768
         assert (network(x, c_noise, mask) - reference).abs().max() > 1e-3
+
+
+def test_blocks_are_told_the_level_through_two_layers():
+    network, told = UNet(SMALL, (1, 8, 8)).eval(), []
+    block = network.get_submodule("decoder.0.blocks.0")
+    block.register_forward_pre_hook(lambda module, arguments: told.append(arguments[1]))
+    x, c_noise = inputs(2, (1, 8, 8))
+    network(x, c_noise)
+    first = F.silu(network.embed_in(network.embedding(c_noise)))
+    assert torch.equal(told[0], F.silu(network.embed_out(first)))
+
+
+def test_a_residual_encoder_adds_the_shrunken_image():
+    config = dataclasses.replace(SMALL, encoder="residual", channel_mult=(1, 2, 1), dropout=0.0)
+    network = loud(UNet(config, (1, 8, 8)))
+    seen = {}
+    for name in (f"encoder.{i}.{part}" for i in (1, 2) for part in ("down", "image_down")):
+        network.get_submodule(name).register_forward_hook(
+            lambda module, given, out, name=name: seen.update({name: (given[0], out)})
+        )
+    blocks = []
+    for i in (1, 2):
+        network.get_submodule(f"encoder.{i}.blocks.0").register_forward_pre_hook(
+            lambda module, given: blocks.append(given[0])
+        )
+    x, c_noise = inputs(2, (1, 8, 8))
+    network(x, c_noise)
+    sums = [
+        (seen[f"encoder.{i}.down"][1] + seen[f"encoder.{i}.image_down"][1]) * 0.5**0.5
+        for i in (1, 2)
+    ]
+    assert torch.equal(seen["encoder.1.image_down"][0], x)
+    assert torch.equal(seen["encoder.2.image_down"][0], sums[0])
+    for got, expected in zip(blocks, sums, strict=True):
+        torch.testing.assert_close(got, expected)
 
 
 def test_eval_is_deterministic_and_ignores_the_mask():

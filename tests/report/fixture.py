@@ -233,7 +233,7 @@ def _truth(params: Mapping[str, Any], run: int, kimg: int, effect: float) -> flo
 
 # the pictures --------------------------------------------------------------------
 
-_SEGMENTS = "abcdef bc abged abgcd fgbc afgcd afgedc abc abcdefg abcdfg".split()
+_SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg")  # fmt: skip
 _STROKES: Mapping[str, tuple[slice, slice]] = {
     "a": (slice(1, 2), slice(2, 6)), "g": (slice(3, 4), slice(2, 6)),
     "d": (slice(6, 7), slice(2, 6)), "f": (slice(1, 4), slice(2, 3)),

@@ -148,8 +148,8 @@ def _draw_axis(fig: go.Figure, info: CurvesInfo, length: int, column: int) -> No
             x=rung,
             line={"color": LIGHT["muted"], "width": 1, "dash": "dot"},
             opacity=0.45,
-            col=column,
             layer="below",
+            col=column,  # type: ignore[arg-type]  # plotly's annotation says str, its code int
         )
 
 

@@ -46,7 +46,8 @@ class ParallelInfo:
 
 def parallel_info(view: StudyView) -> ParallelInfo:
     """All configurations measured at the highest rung that enough of them reached."""
-    rung, trials = view.matched_rung(ENOUGH)
+    rung, measured = view.matched_rung(ENOUGH)
+    trials = [t for t in measured if all(path in t.params for path in view.paths)]
     values = [t.at_rung[rung].value for t in trials]
     ranked = sorted(range(len(values)), key=lambda i: values[i])
     place = {i: position / max(1, len(values) - 1) for position, i in enumerate(ranked)}

@@ -58,7 +58,7 @@ def _slice(view: StudyView, axis: Axis) -> SliceInfo:
 
 
 def _cloud(view: StudyView, axis: Axis, rung: int) -> Cloud:
-    trials = view.measured_at(rung)
+    trials = [t for t in view.measured_at(rung) if axis.path in t.params]
     return Cloud(
         rung_kimg=rung,
         trials=tuple(t.number for t in trials),
@@ -117,7 +117,8 @@ def _scale(fig: go.Figure, info: SliceInfo) -> None:
     title = plain(short(info.axis.path))
     if info.axis.choices is None and info.axis.log:
         settings = [s for cloud in info.clouds for s in cloud.settings]
-        fig.update_xaxes(**log_axis([info.axis.low, info.axis.high, *settings], most=5))
+        ends = [float(end) for end in (info.axis.low, info.axis.high) if end]
+        fig.update_xaxes(**log_axis([*settings, *ends], most=5))
     elif info.axis.choices is not None:
         names = [plain(setting(c)) for c in info.axis.choices]
         fig.update_xaxes(type="category", categoryorder="array", categoryarray=names)

@@ -1,0 +1,208 @@
+"""Real studies on a real local Ray: run, killed, resumed, two workers a trial, nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ictsweep.records import Event, State, trials
+from ictsweep.study.memory import Memory
+from ictsweep.study.store import StudyFolder
+
+pytestmark = pytest.mark.ray
+
+SPACE = """
+study: small
+minimize: fd
+seed: 1
+trial:
+  data: {{name: digits}}
+  network: {{preset: tiny, channels: 4, dropout: 0.1}}
+  method: {{preset: ict}}
+  optimizer: {{lr: 1.0e-3, batch: 200}}
+  precision: fp32
+  budget_kimg: 4
+  evaluate: {{every_kimg: 1, images: 128, steps: [1, 2], grid: 16}}
+search:
+  method.pairs.steps.period: {{range: [0.06, 0.5], log: true}}
+  network.dropout: {{range: [0.0, 0.9]}}
+trials: {trials}
+replicates: {replicates}
+sampler: {{name: tpe, startup_trials: 2}}
+stopping: {{first_rung_kimg: 1, reduction: 2}}
+resources: {{workers: {workers}, launch_kimg: 8}}
+"""
+
+
+class Study:
+    """A study started as a user starts it, in a process whose descendants can be found again."""
+
+    def __init__(self, home: Path, *, trials: int = 4, replicates: int = 2, workers: int = 1) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.mark = f"ICTSWEEP_TEST_MARK={uuid.uuid4().hex}"
+        self.folder = StudyFolder(home / "studies" / "small")
+        space = SPACE.format(trials=trials, replicates=replicates, workers=workers)
+        (home / "space.yaml").write_text(space)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        name, value = self.mark.split("=")
+        log = (self.home / "screen.log").open("ab")
+        return subprocess.Popen(
+            [sys.executable, "-m", "ictsweep", *command, "--storage", "studies"],
+            cwd=self.home,
+            env={**os.environ, name: value},
+            stdout=log,
+            stderr=log,
+        )
+
+    def finish(self, *command: str) -> None:
+        code = self.start(*command).wait(timeout=400)
+        assert code == 0, (self.home / "screen.log").read_text()
+
+    def events(self) -> list[Event]:
+        return self.folder.events() if self.folder.path.exists() else []
+
+    def decisions(self) -> list[tuple]:
+        kinds = ("ask", "verdict")
+        return [(e.kind, e.trial, dict(e.data)) for e in self.events() if e.kind in kinds]
+
+    def scores(self) -> dict[tuple[int, int, int], dict[str, float]]:
+        return {
+            (t.number, m.run_kimg, m.kimg): dict(m.values)
+            for t in self.folder.trials()
+            for m in t.measurements
+        }
+
+    def processes(self) -> list[int]:
+        """Living processes that descend from ours, by the mark in their environment."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if self.mark.encode() in (path / "environ").read_bytes():
+                    found.append(int(path.name))
+            except OSError:
+                continue
+        return found
+
+
+def wait_for(condition, seconds: float, what: str) -> None:  # noqa: ANN001
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    """An uninterrupted study of 4 configurations and one replicate, two at once where two fit."""
+    study = Study(tmp_path_factory.mktemp("whole"))
+    study.finish("run", "space.yaml")
+    yield study
+
+
+def test_the_study_ends_as_asked_and_says_so(whole: Study) -> None:
+    records = whole.folder.trials()
+    assert [r.number for r in records] == [0, 1, 2, 3, 4]
+    assert all(r.state in (State.COMPLETE, State.PRUNED) for r in records)
+    screen = (whole.home / "screen.log").read_text()
+    assert "reports/small/index.html" in screen
+    assert (whole.home / "reports/small/index.html").exists()
+    assert "Traceback" not in screen
+    assert "raylet" not in screen
+
+
+def test_log_optuna_and_report_agree_on_every_trial(whole: Study) -> None:
+    from optuna.trial import TrialState
+    from tests.report.reading import trials_of_page
+
+    from ictsweep.study.engine import Engine
+    from ictsweep.study.space import baseline, distributions
+
+    spec = whole.folder.spec()
+    memory = Memory(distributions(spec), spec.sampler, spec.seed)
+    Engine(spec, baseline(spec), memory).replay(whole.events())
+    told = memory.trials()
+    shown = trials_of_page(whole.home / "reports/small/index.html")
+    states = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED}
+    assert set(shown) == {r.number for r in whole.folder.trials()}
+    for record in whole.folder.trials():
+        last = record.cards[-1]
+        assert shown[record.number] == (str(record.state), pytest.approx(last.value, rel=1e-3))
+        if record.replicate_of is None:
+            assert told[record.number].state == states[record.state]
+            assert told[record.number].value == last.value
+            assert told[record.number].intermediate_values == {
+                card.rung_kimg: card.value for card in record.cards
+            }
+
+
+def test_nothing_is_left_running(whole: Study) -> None:
+    wait_for(lambda: not whole.processes(), 10, "processes left after the study")
+
+
+@pytest.mark.parametrize("moment", [3, 9])
+def test_a_killed_driver_loses_nothing_and_decides_the_same(
+    whole: Study, tmp_path: Path, moment: int
+) -> None:
+    """SIGKILL of the driver after `moment` measurements, then `ictsweep resume`."""
+    study = Study(tmp_path)
+    driver = study.start("run", "space.yaml")
+    wait_for(
+        lambda: sum(e.kind == "measure" for e in study.events()) >= moment or driver.poll() is not None,
+        300,
+        "the study does not get there",
+    )
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    recorded = study.events()
+    wait_for(lambda: not study.processes(), 15, f"orphans: {study.processes()}")
+    study.finish("resume", "small")
+    assert study.events()[: len(recorded)] == recorded
+    assert without_times(study) == without_times(whole)
+    assert study.scores() == whole.scores()
+    wait_for(lambda: not study.processes(), 10, "processes left after the study")
+
+
+def without_times(study: Study) -> str:
+    return json.dumps(study.decisions(), sort_keys=True, default=dict)
+
+
+def test_ctrl_c_says_how_to_resume(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    driver = study.start("run", "space.yaml")
+    wait_for(lambda: any(e.kind == "measure" for e in study.events()), 300, "no measurement")
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=30) == 130
+    screen = (study.home / "screen.log").read_text()
+    assert "ictsweep resume studies/small" in screen
+    assert "Traceback" not in screen
+    assert {r.state for r in trials(study.events())} == {State.RUNNING}
+    wait_for(lambda: not study.processes(), 10, f"processes left: {study.processes()}")
+
+
+def test_two_workers_score_as_one(whole: Study, tmp_path: Path) -> None:
+    """Trial 0 on two gloo workers: the same measurements within 1e-2 relative (float32 rounding, grown by training)."""
+    study = Study(tmp_path, trials=1, replicates=1, workers=2)
+    study.finish("run", "space.yaml")
+    alone = {key: v for key, v in whole.scores().items() if key[0] == 0}
+    assert set(study.scores()) == set(alone)
+    for key, values in study.scores().items():
+        assert values == pytest.approx(alone[key], rel=1e-2)
+
+
+def test_an_existing_study_is_refused_with_the_way_on(whole: Study) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ictsweep", "run", "space.yaml", "--storage", "studies"],
+        cwd=whole.home, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "ictsweep resume studies/small" in done.stderr
+    assert "Traceback" not in done.stderr
