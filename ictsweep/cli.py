@@ -31,10 +31,12 @@ Study = Annotated[
 Storage = Annotated[Path, typer.Option(help="Where study folders live.")]
 Reports = Annotated[Path, typer.Option(help="Where HTML reports are written.")]
 Address = Annotated[
-    str | None, typer.Option(help="A running Ray cluster (`auto` to find it); default: this machine.")
+    str | None,
+    typer.Option(help="A running Ray cluster (`auto` to find it); default: this machine."),
 ]
 MaxTrials = Annotated[
-    int | None, typer.Option(min=1, help="At most so many trials at once (default: as many as fit).")
+    int | None,
+    typer.Option(min=1, help="At most so many trials at once (default: as many as fit)."),
 ]
 MicroBatch = Annotated[
     int | None,
@@ -148,26 +150,35 @@ def _folder(study: Path, storage: Path) -> "StudyFolder":
 
 
 def _session(
-    folder: "StudyFolder", reports: Path, address: str | None, max_trials: int | None, micro_batch: int | None
+    folder: "StudyFolder",
+    reports: Path,
+    address: str | None,
+    max_trials: int | None,
+    micro_batch: int | None,
 ) -> None:
     """One driver's session with its screen, and the report at its end, whatever the end is."""
     from ictsweep.live import quiet, snapshot, watching
-    from ictsweep.report import build
+    from ictsweep.report import build, conclusion
     from ictsweep.study.session import Place, run_session
 
     signal.signal(signal.SIGTERM, _interrupt)
     log = folder.path / "ray" / "driver.log"
     place = Place(folder=folder, address=address, max_trials=max_trials, micro_batch=micro_batch)
     with quiet(log) as console:
-        console.print(f"study {folder.path}   (everything else that is said: {log})", highlight=False)
+        console.print(
+            f"study {folder.path}   (everything else that is said: {log})", highlight=False
+        )
         try:
             with watching(folder, console):
                 halted = run_session(place)
         except KeyboardInterrupt:
-            console.print(f"interrupted; continue with: ictsweep resume {folder.path}", highlight=False)
+            console.print(
+                f"interrupted; continue with: ictsweep resume {folder.path}", highlight=False
+            )
             raise
         console.print(snapshot(folder))
         page = build(folder.path, reports)
+        console.print(conclusion(folder.path), highlight=False, soft_wrap=True)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)
     if halted:
         raise TrainingError(f"the study stopped early: {halted}")

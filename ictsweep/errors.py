@@ -1,11 +1,11 @@
 """The exceptions that ictsweep raises on purpose.
 
-    IctsweepError
-    ├── UserError            something the user can correct; exit code 2, one message, no traceback
-    │   ├── SpecError        a search space that cannot run: file:line:column, value, what is allowed
-    │   └── StudyError       a study folder that is missing, taken, or of another version
-    └── TrainingError        a run that cannot go on
-        └── Diverged         loss or gradient became non-finite; the last good checkpoint stays
+IctsweepError
+├── UserError            something the user can correct; exit code 2, one message, no traceback
+│   ├── SpecError        a search space that cannot run: file:line:column, value, what is allowed
+│   └── StudyError       a study folder that is missing, taken, or of another version
+└── TrainingError        a run that cannot go on
+    └── Diverged         loss or gradient became non-finite; the last good checkpoint stays
 """
 
 

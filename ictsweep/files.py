@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` beside `path`, flush it to the disk, then rename: a reader or a kill sees the old file or the new."""
+    """Write `data` beside `path`, flush it to the disk, then rename: a reader or a kill sees the
+    old file or the new.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,4 +1,6 @@
-"""What a person sees while a study runs: a live table on a terminal, plain lines elsewhere. Reads the study's folder, nothing else."""
+"""What a person sees while a study runs: a live table on a terminal, plain lines elsewhere. Reads
+the study's folder, nothing else.
+"""
 
 import contextlib
 import os
@@ -27,7 +29,9 @@ _ROWS = 14
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[Console]:
-    """Send everything that libraries and their processes print to `log`; yields a console on the real standard output."""
+    """Send everything that libraries and their processes print to `log`; yields a console on the
+    real standard output.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     screen = os.fdopen(os.dup(1), "w", buffering=1)
     kept = [os.dup(1), os.dup(2)]
@@ -86,13 +90,17 @@ def final_value(spec: StudySpec, record: TrialRecord) -> float | None:
 
 
 def best_final(spec: StudySpec, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The best configuration at full budget (replicates of the baseline are seeds, not configurations)."""
+    """The best configuration at full budget (replicates of the baseline are seeds, not
+    configurations).
+    """
     complete = [r for r in records if r.replicate_of is None and final_value(spec, r) is not None]
     return min(complete, key=lambda r: final_value(spec, r) or 0.0, default=None)
 
 
 def seconds_left(spec: StudySpec, events: Sequence[Event]) -> float | None:
-    """Time left, from the pace of this session so far and the study's clock run ahead; None before any verdict."""
+    """Time left, from the pace of this session so far and the study's clock run ahead; None before
+    any verdict.
+    """
     opened = [i for i, event in enumerate(events) if event.kind == "study"]
     if not opened:
         return None
@@ -143,7 +151,9 @@ def _plain(folder: StudyFolder, console: Console, done: threading.Event) -> None
             if line:
                 console.print(line, highlight=False, soft_wrap=True)
             if line and event.kind == "verdict" and event.data["action"] != "continue":
-                console.print("  " + headline(spec, trials(events), events), highlight=False, soft_wrap=True)
+                console.print(
+                    "  " + headline(spec, trials(events), events), highlight=False, soft_wrap=True
+                )
         seen = len(events)
 
 

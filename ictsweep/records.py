@@ -1,6 +1,7 @@
 """What a study knows, as frozen records and their JSON-lines form (standard library only).
 
-The event log is the only truth: two kinds of facts (what happened) and two kinds of decisions (what the study chose).
+The event log is the only truth: two kinds of facts (what happened) and two kinds of decisions (what
+the study chose).
 
     study     fact      a driver opened the study: format version, slots, software versions, host
     launch    fact      a trial's processes were started (again): attempt
@@ -9,7 +10,8 @@ The event log is the only truth: two kinds of facts (what happened) and two kind
     ask       decision  a new trial: parameters, seed, what it replicates
     verdict   decision  at a rung: continue, stop, complete or fail, with its card
 
-Decisions are a pure function of the events before them (study.engine), so a log cut at any event leads to the same study.
+Decisions are a pure function of the events before them (study.engine), so a log cut at any event
+leads to the same study.
 """
 
 import json
@@ -43,9 +45,10 @@ class Action(StrEnum):
 class Measurement:
     """One evaluation of one trial.
 
-    `run_kimg` is the length of the run it was taken in and `kimg` the images seen in that run, both in thousands:
-    under `short_run` a rung is a complete run of its own, so equal `kimg` with different `run_kimg` are different
-    things. `values`, `errors` (one standard error) and `passports` share their keys ("fd", "fd_2step").
+    `run_kimg` is the length of the run it was taken in and `kimg` the images seen in that run, both
+    in thousands: under `short_run` a rung is a complete run of its own, so equal `kimg` with
+    different `run_kimg` are different things. `values`, `errors` (one standard error) and
+    `passports` share their keys ("fd", "fd_2step").
     """
 
     run_kimg: int
@@ -68,8 +71,10 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Why a rung decided as it did. `rank` counts from 1 (best) among `of` trials measured at the rung so far, of which
-    the best `keep` go on; `cutoff` is the worst value among those kept. `value` is None when the run gave none."""
+    """Why a rung decided as it did. `rank` counts from 1 (best) among `of` trials measured at the
+    rung so far, of which the best `keep` go on; `cutoff` is the worst value among those kept.
+    `value` is None when the run gave none.
+    """
 
     rung_kimg: int
     value: float | None
@@ -83,8 +88,9 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line of the log. `time` is seconds since the epoch (information only: nothing decides on it); `data` holds the
-    fields of its kind in JSON types."""
+    """One line of the log. `time` is seconds since the epoch (information only: nothing decides on
+    it); `data` holds the fields of its kind in JSON types.
+    """
 
     kind: str
     time: float
@@ -137,7 +143,9 @@ class TrialRecord:
     reason: str = ""
 
     def at_rung(self, rung_kimg: int, *, short_run: bool) -> Measurement | None:
-        """The measurement that counts at a rung: the end of the rung's own run, or the rung's point of the one run."""
+        """The measurement that counts at a rung: the end of the rung's own run, or the rung's point
+        of the one run.
+        """
         for m in self.measurements:
             if m.kimg == rung_kimg and (m.ends_run or not short_run):
                 return m
@@ -148,7 +156,9 @@ _ENDED = {Action.STOP: State.PRUNED, Action.COMPLETE: State.COMPLETE, Action.FAI
 
 
 def trials(events: "list[Event]") -> list[TrialRecord]:
-    """The trials of a log, by number. A measurement repeated after a resume (same run, same kimg) counts once."""
+    """The trials of a log, by number. A measurement repeated after a resume (same run, same kimg)
+    counts once.
+    """
     fields: dict[int, dict[str, Any]] = {}
     for event in events:
         if event.kind == "ask":

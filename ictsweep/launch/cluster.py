@@ -17,14 +17,16 @@ _SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: leave at once, resume from the log
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own snapshot is never read
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how fast a finished run is noticed; 2 s by default
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how fast an ended run is noticed; else 2 s
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or to one of our own on this machine, which ends with it."""
+    """A connection to the cluster at `address`, or to one of our own on this machine, which ends
+    with it.
+    """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     ray.init(
@@ -41,7 +43,9 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def machines(workers: int, cpus_per_worker: float, gpus_per_worker: float | None) -> Machines:
-    """What each trial gets: by default one GPU a worker where the cluster has GPUs, none elsewhere."""
+    """What each trial gets: by default one GPU a worker where the cluster has GPUs, none
+    elsewhere.
+    """
     if gpus_per_worker is None:
         gpus_per_worker = 1.0 if ray.cluster_resources().get("GPU") else 0.0
     return Machines(

@@ -30,7 +30,8 @@ class Machines:
 
 
 def drive(assignment: Assignment, machines: Machines, ray_folder: str) -> None:
-    """Run one trial: `fit()` in a thread, its letters passed on to the study by `ray.tune.report` as they come.
+    """Run one trial: `fit()` in a thread, its letters passed on to the study by `ray.tune.report`
+    as they come.
 
     Never raises for a failed run: the failure is a fact that the study records, like any other.
     """

@@ -1,8 +1,8 @@
 """Messages between a trial's workers and the study's driver, through one small actor.
 
-    worker  --report-->  mailbox  --next_letter-->  trial driver  --tune.report-->  study driver
-    worker  <--(returns once recorded)--  mailbox  <--acknowledge--------------------------'
-    worker  <--verdict--------------------mailbox  <--deliver------------------------------'
+worker  --report-->  mailbox  --next_letter-->  trial driver  --tune.report-->  study driver
+worker  <--(returns once recorded)--  mailbox  <--acknowledge--------------------------'
+worker  <--verdict--------------------mailbox  <--deliver------------------------------'
 """
 
 import asyncio
@@ -56,5 +56,7 @@ class Mailbox:
 
 
 def open_mailbox() -> Any:
-    """A new mailbox actor, living as long as the handle's owner. It takes no CPU from the trials."""
+    """A new mailbox actor, living as long as the handle's owner. It takes no CPU from the
+    trials.
+    """
     return ray.remote(Mailbox).options(num_cpus=0, max_concurrency=10_000).remote()

@@ -18,7 +18,9 @@ from ictsweep.training import Job, fit_lineage, yardstick
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """All that a trial's workers need, in plain picklable values. Lengths in kimg; `recorded` pairs (run_kimg, kimg)."""
+    """All that a trial's workers need, in plain picklable values. Lengths in kimg; `recorded` pairs
+    (run_kimg, kimg).
+    """
 
     trial: int
     config: dict[str, Any]
@@ -34,7 +36,9 @@ class Assignment:
 
 
 class RayRuntime:
-    """The trainer's world inside a Ray Train worker: reports and verdicts go through the study's mailbox."""
+    """The trainer's world inside a Ray Train worker: reports and verdicts go through the study's
+    mailbox.
+    """
 
     def __init__(self, trial: int, mailbox: Any) -> None:
         context = ray.train.get_context()
@@ -50,12 +54,16 @@ class RayRuntime:
             ray.get(self._mailbox.report.remote(self._trial, asdict(measurement)))
 
     def verdict(self, rung_kimg: int) -> bool:
-        """Wait for the study's word. Every rank asks the mailbox: no collective can time out while the study thinks."""
+        """Wait for the study's word. Every rank asks the mailbox: no collective can time out while
+        the study thinks.
+        """
         return ray.get(self._mailbox.verdict.remote(self._trial, rung_kimg))
 
 
 def work(assignment: Assignment) -> None:
-    """Train the assigned trial through its rungs. A diverged run is reported, not raised: nothing failed but the numbers."""
+    """Train the assigned trial through its rungs. A diverged run is reported, not raised: nothing
+    failed but the numbers.
+    """
     runtime = RayRuntime(assignment.trial, assignment.mailbox)
     config = trial_config(assignment.config)
     images = load(config.data)

@@ -53,7 +53,7 @@ def _failures(events: Iterable[Event]) -> dict[int, list[str]]:
     for event in events:
         if event.kind == "fail" and event.trial is not None:
             text = f"{event.data.get('kind', 'failed')}: {event.data.get('message', '')}"
-            found[event.trial].append(text)
+            found[event.trial].append(_clean(text))
     return found
 
 
@@ -80,7 +80,7 @@ def _trial(
         final=final.get(spec.minimize),
         others={key: scored for key, scored in final.items() if key != spec.minimize},
         cards=record.cards,
-        reason=record.reason,
+        reason=_clean(record.reason),
         failures=failures,
         kimg=sum(run[-1].kimg for run in runs.values()),
         train_s=sum(run[-1].train_s for run in runs.values()),
@@ -89,6 +89,11 @@ def _trial(
         sample_kimg=picture.kimg if picture else 0,
         comparable=comparable,
     )
+
+
+def _clean(text: str) -> str:
+    """Messages may quote file names that are no text: half a surrogate pair cannot be written."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _runs(measurements: Iterable[Measurement]) -> dict[int, list[Measurement]]:

@@ -44,7 +44,7 @@ def number(value: float) -> str:
 def setting(value: Any) -> str:
     """A parameter's value as one would write it in YAML, floats to four digits."""
     if isinstance(value, bool) or value is None:
-        return str(value).lower()
+        return {True: "true", False: "false", None: "null"}[value]
     return tick(value, 4) if isinstance(value, float) else str(value)
 
 
@@ -84,7 +84,7 @@ def count(n: int, noun: str) -> str:
 def _places(error: float) -> int:
     size = math.floor(math.log10(error))
     digits = round(error / 10.0**size * 100)  # 100..1000
-    return 1 - size if digits < 355 or digits >= 950 else -size
+    return 1 - size if digits < 355 else -size
 
 
 def _fixed(value: float, places: int) -> str:

@@ -1,9 +1,11 @@
 """The study's mind: a fold over the event log that says what to decide next.
 
-Decisions must not depend on which process happened to be faster, or no parallel study could be repeated and no crash would leave it
-unchanged. So the engine keeps a clock of its own, counted in kimg of training: every trial occupies one of `slots`, a rung takes as
-long as it trains images (plus `launch_kimg` for a new trial), and verdicts and new suggestions are taken in that clock's order. A result that
-arrives early waits in the log until its turn. The order is that of `slots` equal machines; where real ones differ, waiting is the only cost.
+Decisions must not depend on which process happened to be faster, or no parallel study could be
+repeated and no crash would leave it unchanged. So the engine keeps a clock of its own, counted in
+kimg of training: every trial occupies one of `slots`, a rung takes as long as it trains images
+(plus `launch_kimg` for a new trial), and verdicts and new suggestions are taken in that clock's
+order. A result that arrives early waits in the log until its turn. The order is that of `slots`
+equal machines; where real ones differ, waiting is the only cost.
 
     log --apply--> Engine --due--> the next decision, or None while a result is awaited
 """
@@ -26,9 +28,10 @@ from ictsweep.study.rungs import ending, judge
 from ictsweep.study.spec import StudySpec
 
 
-
 class Sampler(Protocol):
-    """Where suggestions come from (study.memory is the real one); told what the engine decides, in the log's order."""
+    """Where suggestions come from (study.memory is the real one); told what the engine decides, in
+    the log's order.
+    """
 
     def suggest(self, number: int) -> dict[str, Any]: ...
 
@@ -44,7 +47,9 @@ FAILURES_IN_A_ROW = 3  # then the study asks no more: the cause is common to all
 
 @dataclass(frozen=True)
 class Flight:
-    """A trial under way: the rung it is heading for, and when it arrives by the study's clock (kimg)."""
+    """A trial under way: the rung it is heading for, and when it arrives by the study's clock
+    (kimg).
+    """
 
     rung: int
     arrives: float
@@ -82,7 +87,9 @@ class Engine:
         return number < self.spec.replicates
 
     def awaited(self) -> tuple[int, int] | None:
-        """(trial, rung in kimg) whose result the next decision waits for; None when nothing is under way."""
+        """(trial, rung in kimg) whose result the next decision waits for; None when nothing is
+        under way.
+        """
         if not self.flights:
             return None
         number = min(self.flights, key=lambda n: (self.flights[n].arrives, n))
@@ -112,7 +119,8 @@ class Engine:
             self.apply(event)
 
     def due(self, time: float) -> Event | None:
-        """The next decision, stamped with `time`; None while a result is awaited or the study is finished.
+        """The next decision, stamped with `time`; None while a result is awaited or the study is
+        finished.
 
         The caller records it and applies it before asking again.
         """
@@ -120,8 +128,6 @@ class Engine:
             return self._ask(time)
         awaited = self.awaited()
         return self._verdict(*awaited, time) if awaited else None
-
-    # asking -----------------------------------------------------------------------------------------------------
 
     def _ask(self, time: float) -> Event:
         number = self.asked
@@ -132,13 +138,14 @@ class Engine:
     def _params(self, number: int) -> dict[str, Any]:
         if self.is_baseline(number):
             return dict(self._baseline)
-        given = number - self.spec.replicates + 1  # place among the configurations; 0 is the baseline
+        given = number - self.spec.replicates + 1  # its place among the configurations
         if given < len(self.spec.warm_start):
             return {**self._baseline, **self.spec.warm_start[given]}
         return self.sampler.suggest(number)
 
     def _asked(self, event: Event) -> None:
         number = event.trial
+        assert number is not None
         assert number == self.asked, "trials are asked in order"
         self.asked += 1
         arrives = self.clock + self.spec.resources.launch_kimg + self._length(0)
@@ -153,8 +160,6 @@ class Engine:
             return rungs[rung]
         return rungs[rung] - rungs[rung - 1]
 
-    # arriving ---------------------------------------------------------------------------------------------------
-
     def _arrived(self, event: Event) -> None:
         assert event.trial is not None
         measurement = Measurement(**event.data)
@@ -164,9 +169,10 @@ class Engine:
 
     def _done(self, number: int) -> bool:
         last = self.spec.rungs[-1]
-        return self.flights[number].rung == len(self.spec.rungs) - 1 and (number, last) in self._measured
-
-    # deciding ---------------------------------------------------------------------------------------------------
+        return (
+            self.flights[number].rung == len(self.spec.rungs) - 1
+            and (number, last) in self._measured
+        )
 
     def _verdict(self, number: int, rung_kimg: int, time: float) -> Event | None:
         measurement = self._measured.get((number, rung_kimg))

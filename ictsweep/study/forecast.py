@@ -1,4 +1,6 @@
-"""What a study will cost, by letting the engine run ahead on made-up results (no training, no Optuna)."""
+"""What a study will cost, by letting the engine run ahead on made-up results (no training, no
+Optuna).
+"""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +31,9 @@ class NoSampler:
 
 
 def run_ahead(engine: Engine, score: Score) -> list[Event]:
-    """Run the study to its end with `score(trial, rung_kimg)` for every result still missing; the events of it."""
+    """Run the study to its end with `score(trial, rung_kimg)` for every result still missing; the
+    events of it.
+    """
     events = []
     while not engine.finished:
         event = engine.due(0.0) or _scripted(engine, score)
@@ -41,8 +45,9 @@ def run_ahead(engine: Engine, score: Score) -> list[Event]:
 def forecast(spec: StudySpec, slots: int, events: Iterable[Event] = ()) -> tuple[float, float]:
     """(kimg on the study's clock so far, kimg at its end) when ranks are a matter of chance.
 
-    The clock counts one machine's training, so kimg left / kimg per second is the time left. Trials that improve as the sampler
-    learns are stopped less often than chance has it: an estimate, a little low.
+    The clock counts one machine's training, so kimg left / kimg per second is the time left. Trials
+    that improve as the sampler learns are stopped less often than chance has it: an estimate, a
+    little low.
     """
     engine = Engine(spec, {}, NoSampler())
     engine.apply(Event(kind="study", time=0.0, data={"slots": slots}))
@@ -53,7 +58,9 @@ def forecast(spec: StudySpec, slots: int, events: Iterable[Event] = ()) -> tuple
 
 
 def trained_kimg(events: Iterable[Event]) -> float:
-    """kimg of training in all the runs that a log measured (for a forecast: all that it will train)."""
+    """kimg of training in all the runs that a log measured (for a forecast: all that it will
+    train).
+    """
     longest: dict[tuple[int, int], int] = {}
     for event in events:
         if event.kind == "measure" and event.trial is not None:

@@ -1,8 +1,9 @@
 """What the sampler knows: an in-memory Optuna study, rebuilt from the event log whenever needed.
 
-Optuna is told the truth of multi-fidelity trials: step = the rung's kimg, stopped = PRUNED with its last rung value, diverged = PRUNED
-without one (never a NaN), failed = FAIL. Each suggestion comes from a fresh sampler seeded by (study seed, trial number): it is a function
-of the history alone, so a resumed study neither repeats nor skips suggestions.
+Optuna is told the truth of multi-fidelity trials: step = the rung's kimg, stopped = PRUNED with its
+last rung value, diverged = PRUNED without one (never a NaN), failed = FAIL. Each suggestion comes
+from a fresh sampler seeded by (study seed, trial number): it is a function of the history alone, so
+a resumed study neither repeats nor skips suggestions.
 """
 
 import logging
@@ -27,7 +28,9 @@ _STATES = {
 
 
 class Memory:
-    """Optuna's study behind three verbs in a trial's order of life: suggest/begin, observe, finish."""
+    """Optuna's study behind three verbs in a trial's order of life: suggest/begin, observe,
+    finish.
+    """
 
     def __init__(
         self, distributions: Mapping[str, BaseDistribution], sampler: Sampler, seed: int
@@ -43,14 +46,18 @@ class Memory:
     def suggest(self, number: int) -> dict[str, Any]:
         """Parameters for trial `number`; the same whenever it is asked again before `begin`."""
         if self._suggested is None or self._suggested[0] != number:
-            self._study.sampler = _sampler(self._sampler, derive_seed(self._seed, "sampler", number))
+            self._study.sampler = _sampler(
+                self._sampler, derive_seed(self._seed, "sampler", number)
+            )
             trial = self._study.ask(self._distributions)
             self._ids[number] = trial._trial_id
             self._suggested = (number, dict(trial.params))
         return dict(self._suggested[1])
 
     def begin(self, number: int, params: Mapping[str, Any]) -> None:
-        """Trial `number` runs with `params` (suggested here, given by the user, or read from the log)."""
+        """Trial `number` runs with `params` (suggested here, given by the user, or read from the
+        log).
+        """
         if number in self._ids:
             assert self._suggested == (number, dict(params)), "the log disagrees with the sampler"
             return

@@ -28,8 +28,10 @@ def _lines(spec: StudySpec) -> list[str]:
     return [
         f"study {spec.study}: {spec.trials} configurations, trial 0 on {spec.replicates} seeds, "
         f"minimize {spec.minimize}",
-        f"rungs: {', '.join(map(str, spec.rungs))} kimg ({kind}); the best 1 in {spec.stopping.reduction} go on",
-        f"training: about {expected:,.0f} kimg, {expected / full:.0%} of running every trial to the end",
+        f"rungs: {', '.join(map(str, spec.rungs))} kimg ({kind}); "
+        f"the best 1 in {spec.stopping.reduction} go on",
+        f"training: about {expected:,.0f} kimg if ranks were a matter of chance "
+        f"({full:,} kimg would take every trial straight to its end)",
         f"each trial: {spec.resources.workers} worker(s)",
     ]
 

@@ -1,8 +1,9 @@
 """The stopping rule: asynchronous successive halving, stopping variant, as pure functions.
 
-A rung is a budget in kimg. Of the n trials measured at a rung so far, the best max(1, floor(n / reduction)) go on (Li et al.
-2020, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, Algorithm 2; in the stopping variant a trial is judged
-once, on arrival). A value counts at a rung only if it was taken at exactly that rung's budget.
+A rung is a budget in kimg. Of the n trials measured at a rung so far, the best max(1, floor(n /
+reduction)) go on (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning",
+arXiv:1810.05934, Algorithm 2; in the stopping variant a trial is judged once, on arrival). A value
+counts at a rung only if it was taken at exactly that rung's budget.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,9 @@ def judge(
 ) -> tuple[Action, Card]:
     """The verdict on `trial` at a rung below the budget, and why.
 
-    `values` maps every trial measured at this rung so far, this one included, to its value (lower is better).
-    An `exempt` trial (the baseline, whose full-length value is needed) always goes on. Ties favour the earlier trial.
+    `values` maps every trial measured at this rung so far, this one included, to its value (lower
+    is better). An `exempt` trial (the baseline, whose full-length value is needed) always goes on.
+    Ties favour the earlier trial.
     """
     ordered = sorted(values, key=lambda number: (values[number], number))
     keep = max(1, len(ordered) // reduction)
@@ -48,7 +50,16 @@ def _reason(passes: bool, exempt: bool) -> str:
 
 
 def ending(rung_kimg: int, value: float | None, error: float | None, reason: str) -> Card:
-    """The card of a trial that ends without being compared: at its full budget, or because its run failed."""
+    """The card of a trial that ends without being compared: at its full budget, or because its run
+    failed.
+    """
     return Card(
-        rung_kimg=rung_kimg, value=value, error=error, cutoff=None, rank=None, of=0, keep=0, reason=reason
+        rung_kimg=rung_kimg,
+        value=value,
+        error=error,
+        cutoff=None,
+        rank=None,
+        of=0,
+        keep=0,
+        reason=reason,
     )

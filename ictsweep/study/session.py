@@ -1,4 +1,6 @@
-"""One driver's session of a study: from a folder and a cluster to the study's end, or to where it was interrupted."""
+"""One driver's session of a study: from a folder and a cluster to the study's end, or to where it
+was interrupted.
+"""
 
 import os
 import platform
@@ -26,7 +28,9 @@ _PACKAGES = ("ictsweep", "torch", "ray", "optuna", "numpy", "scipy")
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a study runs: its folder, the cluster (None: this machine), at most so many trials at once."""
+    """Where a study runs: its folder, the cluster (None: this machine), at most so many trials at
+    once.
+    """
 
     folder: StudyFolder
     address: str | None = None
@@ -40,15 +44,15 @@ class Place:
 
 
 def run_session(place: Place) -> str:
-    """Run or continue the study to its end. Returns why it halted early, or "" when it is complete."""
+    """Run or continue the study to its end. Returns why it halted early, or "" when it is
+    complete.
+    """
     folder, spec = place.folder, place.folder.spec()
     with Log(folder) as log:
         warm_up(spec, place.cache)
         with cluster(place.address):
             resources = spec.resources
-            each = machines(
-                resources.workers, resources.cpus_per_worker, resources.gpus_per_worker
-            )
+            each = machines(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
             fitting = min(slots(each), place.max_trials or sys.maxsize)
             folder.write_manifest(manifest(hardware()))
             log.append([_opened(fitting)])
@@ -95,7 +99,9 @@ def _commit() -> str:
     here = Path(__file__).parent
     git = ["git", "-C", str(here)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
         dirty = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return ""

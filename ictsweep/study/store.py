@@ -1,9 +1,9 @@
 """The study folder: where the truth is kept (neither torch, ray nor optuna).
 
-    study.yaml      the spec as run                 manifest.json   versions, commit, hardware of the last driver
-    events.jsonl    the only truth, append-only     lock            held by the one driver that may write
-    trials/0017/    config.yaml, samples/, checkpoints/
-    ray/            Ray's own files and its log
+study.yaml      the spec as run                 manifest.json   versions, commit, hardware
+events.jsonl    the only truth, append-only     lock            held by the one writer
+trials/0017/    config.yaml, samples/, checkpoints/
+ray/            Ray's own files and its log
 """
 
 import fcntl
@@ -69,7 +69,9 @@ class StudyFolder:
         write_atomic(self.path / "manifest.json", text.encode())
 
     def events(self) -> list[Event]:
-        """The log so far. A torn last line (a kill in mid-write) is not yet an event and is left out."""
+        """The log so far. A torn last line (a kill in mid-write) is not yet an event and is left
+        out.
+        """
         path = self.path / "events.jsonl"
         if not path.exists():
             return []
@@ -92,7 +94,8 @@ class StudyFolder:
 class Log:
     """The one writer of a study's event log: appends are on the disk before `append` returns.
 
-    The lock is the operating system's (flock): it ends with the process, so a killed driver never leaves it behind.
+    The lock is the operating system's (flock): it ends with the process, so a killed driver never
+    leaves it behind.
     """
 
     def __init__(self, folder: StudyFolder) -> None:
@@ -116,7 +119,10 @@ class Log:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -126,8 +132,9 @@ def _event(path: Path, number: int, line: str) -> Event:
         return Event.from_line(line)
     except (ValueError, TypeError) as error:
         raise StudyError(
-            f"{path}:{number}: not an event of this log ({error}). The log is written by ictsweep alone; "
-            "restore the file, or cut it before this line to continue from there."
+            f"{path}:{number}: not an event of this log ({error}). "
+            "The log is written by ictsweep alone; restore the file, or cut it before this line "
+            "to continue from there."
         ) from None
 
 

@@ -1,7 +1,9 @@
-"""Ray Tune's two seats taken by the study: a searcher that hands out what the engine decided, a scheduler that records what arrives.
+"""Ray Tune's two seats taken by the study: a searcher that hands out what the engine decided, a
+scheduler that records what arrives.
 
-Tune runs processes; it decides nothing. Every result goes to the log first, then to the engine; its decisions go to the log before
-anyone acts on them. Tune's own stop is never used: a trial leaves by itself when it reads its verdict, so no placement group is orphaned.
+Tune runs processes; it decides nothing. Every result goes to the log first, then to the engine; its
+decisions go to the log before anyone acts on them. Tune's own stop is never used: a trial leaves by
+itself when it reads its verdict, so no placement group is orphaned.
 """
 
 import json
@@ -21,7 +23,8 @@ from ictsweep.records import Action, Event, trials
 from ictsweep.study.engine import Engine
 from ictsweep.study.store import Log, StudyFolder
 
-_DRIVER = {"memory": 1_000_000}  # a trial's driver waits and forwards: it must not take a worker's CPU (CPU: 0 is refused)
+# A trial's driver waits and forwards: it must not take a worker's CPU. Ray refuses {"CPU": 0}.
+_DRIVER: dict[str, float] = {"memory": 1_000_000}
 
 
 class Conductor:
@@ -38,7 +41,9 @@ class Conductor:
         self._decide()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its searcher now and then; the truth is in the log, so there is nothing to keep."""
+        """Tune pickles its searcher now and then; the truth is in the log, so there is nothing to
+        keep.
+        """
         return {}
 
     def take(self, event: Event) -> None:
@@ -66,7 +71,9 @@ class Conductor:
 
     def _tell(self, event: Event) -> None:
         if event.kind == "measure":
-            self._mailbox.acknowledge.remote(event.trial, event.data["run_kimg"], event.data["kimg"])
+            self._mailbox.acknowledge.remote(
+                event.trial, event.data["run_kimg"], event.data["kimg"]
+            )
         elif event.kind == "verdict":
             go_on = Action(event.data["action"]) == Action.CONTINUE
             self._mailbox.deliver.remote(event.trial, event.data["card"]["rung_kimg"], go_on)
@@ -112,10 +119,10 @@ class StudyScheduler(FIFOScheduler):
         self._conductor.take(Event(kind=kind, time=time.time(), trial=result["trial"], data=data))
         return FIFOScheduler.CONTINUE
 
-    def on_trial_complete(
-        self, tune_controller: Any, trial: Any, result: dict[str, Any]
-    ) -> None:
-        """Tune lets a trial end only after its last report was taken; one that ended too early has failed."""
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Tune lets a trial end only after its last report was taken; one that ended too early has
+        failed.
+        """
         self._lost(trial, "ended without its measurement")
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -159,9 +166,7 @@ def assignments(
     return assign
 
 
-def conduct(
-    conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines
-) -> None:
+def conduct(conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines) -> None:
     """Run the study to its end on the Ray cluster this process is connected to."""
     ray_folder = conductor.folder.path / "ray"
     ray.tune.run(

@@ -1,8 +1,9 @@
-"""A trial's runs, one after another in the same processes: short runs of growing budget, or one long run with rungs in it.
+"""A trial's runs, one after another in the same processes: short runs of growing budget, or one
+long run with rungs in it.
 
-Under `short_run` every rung is a complete run on the rung's budget, the whole curriculum compressed into it, begun anew; under
-`same_run` a rung is a point of one run. Why both exist: judged in the middle of its own doubling curriculum, a run says little about
-its end.
+Under `short_run` every rung is a complete run on the rung's budget, the whole curriculum compressed
+into it, begun anew; under `same_run` a rung is a point of one run. Why both exist: judged in the
+middle of its own doubling curriculum, a run says little about its end.
 """
 
 import shutil
@@ -21,10 +22,11 @@ def fit_lineage(
     short_run: bool,
     recorded: Collection[tuple[int, int]] = (),
 ) -> bool:
-    """Train a trial through its rungs (kimg, the last one the budget); False if the study stopped it on the way.
+    """Train a trial through its rungs (kimg, the last one the budget); False if the study stopped
+    it on the way.
 
-    `recorded` are the (run_kimg, kimg) that the study knows already. A short run whose end is recorded is not trained again:
-    only its verdict is awaited.
+    `recorded` are the (run_kimg, kimg) that the study knows already. A short run whose end is
+    recorded is not trained again: only its verdict is awaited.
     """
     for budget, asked_at in runs(rungs, short_run):
         last = budget == rungs[-1]
@@ -42,7 +44,9 @@ def fit_lineage(
 
 
 def runs(rungs: tuple[int, ...], short_run: bool) -> list[tuple[int, tuple[int, ...]]]:
-    """(budget, kimg at which a verdict is awaited) of each run. Nothing is awaited at the full budget."""
+    """(budget, kimg at which a verdict is awaited) of each run. Nothing is awaited at the full
+    budget.
+    """
     if short_run:
         return [(budget, (budget,)) for budget in rungs[:-1]] + [(rungs[-1], ())]
     return [(rungs[-1], rungs[:-1])]

@@ -1,4 +1,6 @@
-"""Where a run happens: its processes, device, and its one way out (the only module that knows torch.distributed)."""
+"""Where a run happens: its processes, device, and its one way out (the only module that knows
+torch.distributed).
+"""
 
 import json
 import logging
@@ -34,7 +36,9 @@ class Runtime(Protocol):
 
 
 class LocalRuntime:
-    """One process, or the processes of torchrun: no study, no verdicts. Measurements go to a JSON-lines file and the log."""
+    """One process, or the processes of torchrun: no study, no verdicts. Measurements go to a
+    JSON-lines file and the log.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.rank = int(os.environ.get("RANK", "0"))

@@ -13,9 +13,11 @@ from ictsweep.training.trainer import Job, Trainer
 def train_once(
     config: TrialConfig, *, out: Path, cache: Path, seed: int, micro_batch: int | None
 ) -> None:
-    """Train `config` to its full budget in the folder `out`, continuing the newest checkpoint there.
+    """Train `config` to its full budget in the folder `out`, continuing the newest checkpoint
+    there.
 
-    Writes out/measurements.jsonl, out/samples/ and out/checkpoints/; extractors are kept in `cache`.
+    Writes out/measurements.jsonl, out/samples/ and out/checkpoints/; extractors are kept in
+    `cache`.
     """
     runtime = LocalRuntime(out)
     try:
@@ -24,16 +26,23 @@ def train_once(
             yardstick(config, images, seed, cache)
         barrier()
         job = Job(
-            config=config, images=images, evaluator=yardstick(config, images, seed, cache), seed=seed,
-            folder=out, recorded=_recorded(out, config.budget_kimg), micro_batch=micro_batch,
-        )  # fmt: skip
+            config=config,
+            images=images,
+            evaluator=yardstick(config, images, seed, cache),
+            seed=seed,
+            folder=out,
+            recorded=_recorded(out, config.budget_kimg),
+            micro_batch=micro_batch,
+        )
         Trainer(job, runtime).fit()
     finally:
         runtime.close()
 
 
 def yardstick(config: TrialConfig, images: Images, seed: int, cache: Path) -> Evaluator:
-    """The evaluator of a configuration: every trial of a study, given the study's seed, is measured by the same one."""
+    """The evaluator of a configuration: every trial of a study, given the study's seed, is measured
+    by the same one.
+    """
     return prepare(
         images.pixels, images.labels, images.name, images.digest, config.evaluate,
         seed=seed, cache=cache, ema=f"power {config.ema.sigma_rel:g}",

@@ -1,8 +1,8 @@
 """Checkpoints: tensors and JSON in one folder that appears whole or not at all.
 
-    checkpoints/000032-000016/      run length and images seen, in kimg
-        state.pt                    tensors and plain numbers; loads with weights_only=True
-        meta.json                   what it belongs to: config digest, seed, images, seconds trained
+checkpoints/000032-000016/      run length and images seen, in kimg
+    state.pt                    tensors and plain numbers; loads with weights_only=True
+    meta.json                   what it belongs to: config digest, seed, images, seconds trained
 """
 
 import hashlib
@@ -62,7 +62,9 @@ class TrainState:
 
 
 def save_checkpoint(folder: Path, state: TrainState, meta: Meta) -> Path:
-    """Write a checkpoint under `folder`: beside its place first, flushed, then renamed. Older ones of the run go."""
+    """Write a checkpoint under `folder`: beside its place first, flushed, then renamed. Older ones
+    of the run go.
+    """
     place = folder / meta.name
     beside = folder / f".{meta.name}.{os.getpid()}"
     shutil.rmtree(beside, ignore_errors=True)
@@ -114,19 +116,23 @@ def _sha256(path: Path) -> str:
 def restore_newest(
     folder: Path, state: TrainState, device: torch.device, expected: Meta
 ) -> Meta | None:
-    """Restore the newest whole checkpoint of the run `expected` describes; None where there is none yet.
+    """Restore the newest whole checkpoint of the run `expected` describes; None where there is none
+    yet.
 
-    TrainingError if the folder holds a checkpoint of another configuration or seed: continuing it would be a lie.
+    TrainingError if the folder holds a checkpoint of another configuration or seed: continuing it
+    would be a lie.
     """
     for path in reversed(checkpoints(folder, expected.run_kimg)):
         if not is_whole(path):
-            shutil.rmtree(path, ignore_errors=True)  # damaged after it was written: the one before it serves
+            shutil.rmtree(
+                path, ignore_errors=True
+            )  # damaged after it was written: the one before it serves
             continue
         meta = read_meta(path)
         if (meta.config_digest, meta.seed) != (expected.config_digest, expected.seed):
             raise TrainingError(
-                f"{path}: a checkpoint of another configuration or seed. Choose another folder with --out, "
-                "or delete this one to start anew."
+                f"{path}: a checkpoint of another configuration or seed. "
+                "Choose another folder with --out, or delete this one to start anew."
             )
         return load_checkpoint(path, state, device)
     return None

@@ -1,7 +1,9 @@
-"""One optimizer step on one global batch, the same whatever the number of processes and micro-batches.
+"""One optimizer step on one global batch, the same whatever the number of processes and
+micro-batches.
 
-The global batch is cut into fixed blocks; every block draws its levels, noise and dropout mask from a generator seeded by its
-position in the stream of images. So a sample's randomness depends on the sample alone: not on the rank, not on the micro-batch.
+The global batch is cut into fixed blocks; every block draws its levels, noise and dropout mask from
+a generator seeded by its position in the stream of images. So a sample's randomness depends on the
+sample alone: not on the rank, not on the micro-batch.
 """
 
 import contextlib
@@ -20,7 +22,9 @@ from ictsweep.seeds import derive_seed
 
 @dataclass(frozen=True)
 class Draws:
-    """The randomness of n images: noise [n,c,h,w], levels t > r [n], dropout mask [n,size] or None."""
+    """The randomness of n images: noise [n,c,h,w], levels t > r [n], dropout mask [n,size] or
+    None.
+    """
 
     noise: Tensor
     t: Tensor
@@ -30,7 +34,9 @@ class Draws:
 
 @dataclass(frozen=True)
 class Share:
-    """A rank's part of the global batch: images first .. first + count of it, in micro-batches of at most `micro`."""
+    """A rank's part of the global batch: images first .. first + count of it, in micro-batches of
+    at most `micro`.
+    """
 
     first: int
     count: int
@@ -50,7 +56,8 @@ def share_of(batch: int, block: int, rank: int, world_size: int, micro: int | No
     if (batch // block) % world_size:
         raise ValueError(
             f"a global batch of {batch} is {batch // block} blocks of {block} images, which "
-            f"{world_size} workers cannot share evenly: choose a number of workers that divides {batch // block}"
+            f"{world_size} workers cannot share evenly: "
+            f"choose a number of workers that divides {batch // block}"
         )
     count = batch // world_size
     micro = count if micro is None else max(block, micro // block * block)
@@ -61,7 +68,9 @@ def draw(
     method: Method, shape: tuple[int, int, int], mask_size: int, *,
     seed: int, first: int, count: int, block: int, progress: float, device: torch.device,
 ) -> Draws:  # fmt: skip
-    """The randomness of images first .. first + count of the stream; `first` and `count` are multiples of `block`."""
+    """The randomness of images first .. first + count of the stream; `first` and `count` are
+    multiples of `block`.
+    """
     blocks = []
     for start in range(first, first + count, block):
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "step", start))
@@ -87,10 +96,11 @@ def accumulate(
     world_size: int,
     inputs: Callable[[int, int], tuple[Tensor, Draws]],
 ) -> Tensor:
-    """Add the gradient of the global batch's mean loss; returns this rank's part of that mean (detached scalar).
+    """Add the gradient of the global batch's mean loss; returns this rank's part of that mean
+    (detached scalar).
 
-    `inputs(offset, count)` gives x0 in [-1, 1] and the draws of a micro-batch. DDP averages gradients over ranks, so each
-    rank's sum is divided by batch / world_size.
+    `inputs(offset, count)` gives x0 in [-1, 1] and the draws of a micro-batch. DDP averages
+    gradients over ranks, so each rank's sum is divided by batch / world_size.
     """
     total = torch.zeros((), device=next(student.parameters()).device)
     parts = list(share.parts())

@@ -1,4 +1,6 @@
-"""The trainer: one run of one configuration on one runtime, resumable at any checkpoint. Knows neither Ray nor the study."""
+"""The trainer: one run of one configuration on one runtime, resumable at any checkpoint. Knows
+neither Ray nor the study.
+"""
 
 import time
 from collections.abc import Collection
@@ -26,10 +28,12 @@ from ictsweep.training.step import Draws, accumulate, draw, share_of
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a run is made of, besides its configuration: data, yardstick, seed, and where its files go.
+    """What a run is made of, besides its configuration: data, yardstick, seed, and where its files
+    go.
 
-    `rungs` are the kimg at which the study is asked whether to go on; `recorded` the kimg already in the study's log (an
-    evaluation repeated after a resume is not reported twice). `micro_batch` bounds memory, never the result.
+    `rungs` are the kimg at which the study is asked whether to go on; `recorded` the kimg already
+    in the study's log (an evaluation repeated after a resume is not reported twice). `micro_batch`
+    bounds memory, never the result.
     """
 
     config: TrialConfig
@@ -52,6 +56,7 @@ class Trainer:
         self.loader = Loader(images=job.images, seed=job.seed, flip=config.data.flip)
         model = initial_model(config, job.images.shape, job.seed).to(runtime.device)
         self.student = distribute(model, runtime)
+        self.mask_size = int(model.network.mask_size)  # pyright: ignore[reportArgumentType]
         optimizer = build_optimizer(config.optimizer, model.parameters())
         self.state = TrainState(model, averaged(model, config.ema.sigma_rel), optimizer)
         self.share = share_of(
@@ -63,7 +68,9 @@ class Trainer:
         self.loss = self.grad_norm = float("nan")
 
     def fit(self) -> bool:
-        """Train from the newest checkpoint to the budget; False if the study stopped the run at a rung."""
+        """Train from the newest checkpoint to the budget; False if the study stopped the run at a
+        rung.
+        """
         self._restore()
         while True:
             kimg = self.images / 1000
@@ -99,7 +106,7 @@ class Trainer:
         first = self.images + offset
         pixels = self.loader.batch(first, count).to(self.runtime.device)
         draws = draw(
-            self.config.method, self.job.images.shape, self.state.model.network.mask_size,
+            self.config.method, self.job.images.shape, self.mask_size,
             seed=self.job.seed, first=first, count=count,
             block=self.config.optimizer.block,
             progress=self._progress(), device=self.runtime.device,
@@ -110,16 +117,21 @@ class Trainer:
         return self.images / (self.config.budget_kimg * 1000)
 
     def _guard(self) -> None:
-        """Stop before the optimiser moves on a non-finite gradient: the last checkpoint stays good."""
+        """Stop before the optimiser moves on a non-finite gradient: the last checkpoint stays
+        good.
+        """
         total = self.loss + self.grad_norm
         if total != total or abs(total) == float("inf"):
             levels = self.config.method.pairs.steps.levels(self._progress())
             raise Diverged(
-                f"loss {self.loss:g}, gradient norm {self.grad_norm:g} at {self.images / 1000:g} kimg, N = {levels}"
+                f"loss {self.loss:g}, gradient norm {self.grad_norm:g} "
+                f"at {self.images / 1000:g} kimg, N = {levels}"
             )
 
     def _measure(self, kimg: int) -> None:
-        """Checkpoint, then evaluate the average weights and report: a kill between the two costs one evaluation."""
+        """Checkpoint, then evaluate the average weights and report: a kill between the two costs
+        one evaluation.
+        """
         if self.runtime.rank == 0:
             save_checkpoint(self.job.folder / "checkpoints", self.state, self._meta())
         started = time.perf_counter()
@@ -179,7 +191,9 @@ def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -
 
 
 def sampling_levels(config: TrialConfig) -> dict[int, tuple[float, ...]]:
-    """The noise levels of each sampler that is evaluated: sigma_max, then the intermediate level."""
+    """The noise levels of each sampler that is evaluated: sigma_max, then the intermediate
+    level.
+    """
     sigma_max = config.method.pairs.grid.sigma_max
     return {
         steps: (sigma_max, *[config.evaluate.mid_sigma] * (steps - 1))

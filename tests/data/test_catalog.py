@@ -6,7 +6,7 @@ from ictsweep.data import DataConfig, load
 from ictsweep.errors import UserError
 
 
-def pictures(*shape, dtype=np.uint8):
+def pictures(*shape: int, dtype: type = np.uint8):
     return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
 
 

@@ -2,6 +2,7 @@ import fcntl
 import os
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def test_built_once_then_read(tmp_path):
 
 
 def at_once(count, run):
-    results = [None] * count
+    results: list[Any] = [None] * count
 
     def call(i):
         results[i] = run(i)

@@ -1,4 +1,6 @@
-"""Real studies on a real local Ray: run, killed, resumed, two workers a trial, nothing left behind."""
+"""Real studies on a real local Ray: run, killed, resumed, two workers a trial, nothing left
+behind.
+"""
 
 import json
 import os
@@ -7,7 +9,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ resources: {{workers: {workers}, launch_kimg: 8}}
 class Study:
     """A study started as a user starts it, in a process whose descendants can be found again."""
 
-    def __init__(self, home: Path, *, trials: int = 4, replicates: int = 2, workers: int = 1) -> None:
+    def __init__(
+        self, home: Path, *, trials: int = 4, replicates: int = 2, workers: int = 1
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.mark = f"ICTSWEEP_TEST_MARK={uuid.uuid4().hex}"
@@ -93,7 +96,7 @@ class Study:
         return found
 
 
-def wait_for(condition, seconds: float, what: str) -> None:  # noqa: ANN001
+def wait_for(condition, seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
@@ -101,11 +104,11 @@ def wait_for(condition, seconds: float, what: str) -> None:  # noqa: ANN001
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """An uninterrupted study of 4 configurations and one replicate, two at once where two fit."""
     study = Study(tmp_path_factory.mktemp("whole"))
     study.finish("run", "space.yaml")
-    yield study
+    return study
 
 
 def test_the_study_ends_as_asked_and_says_so(whole: Study) -> None:
@@ -121,10 +124,10 @@ def test_the_study_ends_as_asked_and_says_so(whole: Study) -> None:
 
 def test_log_optuna_and_report_agree_on_every_trial(whole: Study) -> None:
     from optuna.trial import TrialState
-    from tests.report.reading import trials_of_page
 
     from ictsweep.study.engine import Engine
     from ictsweep.study.space import baseline, distributions
+    from tests.report.reading import trials_of_page
 
     spec = whole.folder.spec()
     memory = Memory(distributions(spec), spec.sampler, spec.seed)
@@ -156,7 +159,9 @@ def test_a_killed_driver_loses_nothing_and_decides_the_same(
     study = Study(tmp_path)
     driver = study.start("run", "space.yaml")
     wait_for(
-        lambda: sum(e.kind == "measure" for e in study.events()) >= moment or driver.poll() is not None,
+        lambda: (
+            sum(e.kind == "measure" for e in study.events()) >= moment or driver.poll() is not None
+        ),
         300,
         "the study does not get there",
     )
@@ -189,7 +194,9 @@ def test_ctrl_c_says_how_to_resume(tmp_path: Path) -> None:
 
 
 def test_two_workers_score_as_one(whole: Study, tmp_path: Path) -> None:
-    """Trial 0 on two gloo workers: the same measurements within 1e-2 relative (float32 rounding, grown by training)."""
+    """Trial 0 on two gloo workers: the same measurements within 1e-2 relative (float32 rounding,
+    grown by training).
+    """
     study = Study(tmp_path, trials=1, replicates=1, workers=2)
     study.finish("run", "space.yaml")
     alone = {key: v for key, v in whole.scores().items() if key[0] == 0}

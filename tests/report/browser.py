@@ -54,6 +54,15 @@ class Browser:
         """The value that JavaScript returns (awaited if it is a promise)."""
         return self._post("/execute/sync", {"script": script, "args": list(arguments)})
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse at a point of the window, move, and let go; a click where both are equal."""
+        moves = [{"type": "pointerMove", "x": round(x), "y": round(y)} for x, y in (start, end)]
+        down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
+        pause = {"type": "pause", "duration": 60}
+        steps = [moves[0], pause, down, pause, {**moves[1], "duration": 120}, pause, up]
+        mouse = {"type": "pointer", "id": "mouse", "actions": steps}
+        self._post("/actions", {"actions": [mouse]})
+
     def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """The size and colour scheme that the page sees."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}

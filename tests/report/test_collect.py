@@ -96,7 +96,7 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
 def test_all_failed(tmp_path: Path) -> None:
     script = Script(fail=dict.fromkeys(range(20), "oom: out of memory"), pictures=False)
     view = collect(write_study(tmp_path / "s", script=script))
-    assert view.states[State.FAILED] == len(view.trials) == 3  # the engine halts after three
+    assert view.states[State.FAILED] == len(view.trials) == 4  # halted; one was in flight
     assert view.best is view.noise is view.comparison is None
 
 
@@ -143,9 +143,9 @@ def test_what_a_passport_may_differ_in() -> None:
 
 def test_matched_rung_is_the_highest_with_enough_trials(view: StudyView) -> None:
     attended = {rung: len(view.measured_at(rung)) for rung in view.spec.rungs}
-    assert attended[32] > attended[96] > attended[288]
-    assert view.matched_rung(attended[96])[0] == 96
-    assert view.matched_rung(attended[96] + 1)[0] == 32
+    assert attended == {32: 15, 96: 3, 288: 3}
+    assert view.matched_rung(3)[0] == 288
+    assert view.matched_rung(4)[0] == 32
     assert view.matched_rung(1000)[0] == 32
     assert all(t.replicate_of is None for t in view.matched_rung(8)[1])
 

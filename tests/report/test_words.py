@@ -41,11 +41,27 @@ def test_value_and_error(value: float, error: float | None, text: str) -> None:
 
 
 def test_numbers() -> None:
-    assert [number(x) for x in (0, 123.456, 0.0123456, 1.2e-7)] == ["0", "123", "0.0123", "1.20e-07"]
+    assert [number(x) for x in (0, 123.456, 0.0123456, 1.2e-7)] == [
+        "0",
+        "123",
+        "0.0123",
+        "1.20e-07",
+    ]
     assert [tick(x) for x in (0.0005, -1.6, 200.0, 0.0)] == ["0.0005", "-1.6", "200", "0"]
-    assert [setting(x) for x in (0.00037051, True, None, "a", 3)] == ["0.0003705", "true", "null", "a", "3"]
+    assert [setting(x) for x in (0.00037051, True, None, "a", 3)] == [
+        "0.0003705",
+        "true",
+        "null",
+        "a",
+        "3",
+    ]
     assert [probability(p) for p in (0.00001, 0.0213, 0.214)] == ["< 0.001", "0.021", "0.21"]
-    assert [duration(s) for s in (48, 252, 7500, 273_600)] == ["48 s", "4 min 12 s", "2 h 05 min", "3 d 04 h"]
+    assert [duration(s) for s in (48, 252, 7500, 273_600)] == [
+        "48 s",
+        "4 min 12 s",
+        "2 h 05 min",
+        "3 d 04 h",
+    ]
     assert like(27.87, 0.8) == "27.9"
 
 
@@ -85,7 +101,10 @@ def test_a_clear_win(view: StudyView) -> None:
     assert (found.verdict, found.label) == (Verdict.CLEAR, "clearly better")
     text = " ".join(found.reasons)
     assert "scores 20.00 ± 0.29 (mean ± standard deviation over 5 seeds)" in text
-    assert "The best of 15 searched configurations, 14.0, lies 20.6 of these standard deviations" in text
+    assert (
+        "The best of 15 searched configurations, 14.0, lies 20.6 of these standard deviations"
+        in text
+    )
     assert "Of 15 trials no different from trial 0, the luckiest would show about 19.49" in text
     assert "expect a new seed of it to score somewhat higher" in text
 
@@ -96,7 +115,9 @@ def test_a_win_that_may_be_luck(view: StudyView) -> None:
     text = " ".join(found.reasons)
     assert "do at least this well with probability 0.39" in text
     assert "(5–95 %: 3.3 to 19.1)" in text
-    assert text.endswith("That is not distinguishable from luck. More seeds of trial 0 would narrow that range.")
+    assert text.endswith(
+        "That is not distinguishable from luck. More seeds of trial 0 would narrow that range."
+    )
 
 
 def test_nothing_to_be_found(view: StudyView) -> None:
@@ -130,9 +151,9 @@ def test_before_anything(tmp_path: Path) -> None:
 def test_when_all_failed(tmp_path: Path) -> None:
     script = Script(fail=dict.fromkeys(range(20), "oom: out of memory"))
     view = collect(write_study(tmp_path / "s", script=script))
-    assert finding(view).headline == "All 3 trials failed."
+    assert finding(view).headline == "All 4 trials failed."
     assert finding(view).reasons == ("The last one said: oom: out of memory",)
-    assert progress(view) == "Incomplete: 3 of 18 trials ended and none is under way."
+    assert progress(view) == "Incomplete: 4 of 18 trials ended and none is under way."
 
 
 def test_when_trial_0_has_no_final_value(view: StudyView) -> None:

@@ -3,11 +3,11 @@
 import random
 
 import pytest
-from tests.study.worlds import decisions, engine, measured, play, spec
 
 from ictsweep.records import Action, Event, State, trials
 from ictsweep.study.forecast import forecast, run_ahead, trained_kimg
 from ictsweep.study.spec import Stopping
+from tests.study.worlds import decisions, engine, measured, play, spec
 
 SAME_RUN = Stopping(first_rung_kimg=4, reduction=3, fidelity="same_run")
 
@@ -127,7 +127,10 @@ def test_forecast_counts_the_clock() -> None:
 
     lone = spec(trials=1, replicates=1, resources=Resources())
     assert forecast(lone, 1) == (0.0, 52.0)
-    assert forecast(spec(trials=1, replicates=1, resources=Resources(), stopping=SAME_RUN), 1) == (0.0, 36.0)
+    assert forecast(spec(trials=1, replicates=1, resources=Resources(), stopping=SAME_RUN), 1) == (
+        0.0,
+        36.0,
+    )
     events = play(lone, order=random.Random(0), slots=1)
     assert trained_kimg(events) == 52.0
     assert forecast(lone, 1, events) == (52.0, 52.0)

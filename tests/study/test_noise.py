@@ -17,7 +17,13 @@ from ictsweep.study.noise import (
 )
 
 # E[min] of n standard normal draws: Harter 1961, "Expected values of normal order statistics".
-MINIMA = {1: 0.0, 2: -1 / math.sqrt(math.pi), 3: -1.5 / math.sqrt(math.pi), 10: -1.53875, 16: -1.76599}
+MINIMA = {
+    1: 0.0,
+    2: -1 / math.sqrt(math.pi),
+    3: -1.5 / math.sqrt(math.pi),
+    10: -1.53875,
+    16: -1.76599,
+}
 
 
 @pytest.mark.parametrize(("n", "expected"), MINIMA.items())

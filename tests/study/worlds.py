@@ -1,4 +1,6 @@
-"""Scripted studies for tests: real engine, real Optuna, made-up learning curves, workers that finish in any order."""
+"""Scripted studies for tests: real engine, real Optuna, made-up learning curves, workers that
+finish in any order.
+"""
 
 import math
 import random
@@ -44,7 +46,11 @@ def engine(study: StudySpec) -> Engine:
 def score(params: dict[str, float], seed: int, rung: int) -> float:
     """A learning curve with seed noise; curves of different `a` cross."""
     noise = random.Random(seed * 1000 + rung).gauss(0.0, 0.5)
-    return 20.0 * math.exp(-rung / (5 + 30 * params["a"])) + 8 * abs(math.log10(params["b"]) + 2) + noise
+    return (
+        20.0 * math.exp(-rung / (5 + 30 * params["a"]))
+        + 8 * abs(math.log10(params["b"]) + 2)
+        + noise
+    )
 
 
 def measured(study: StudySpec, trial: int, rung: int, value: float) -> Event:
@@ -68,7 +74,9 @@ def play(
     slots: int = 3,
     broken: Sequence[int] = (),
 ) -> list[Event]:
-    """Run a study from a log to its end; `order` picks which worker reports next, `broken` trials fail at once."""
+    """Run a study from a log to its end; `order` picks which worker reports next, `broken` trials
+    fail at once.
+    """
     mind = engine(study)
     events = list(log) or [Event(kind="study", time=0.0, data={"slots": slots})]
     mind.replay(events)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.small import SPACE, Recorder, config, job
 
 from ictsweep.config import Optimizer
 from ictsweep.errors import Diverged, TrainingError
 from ictsweep.training import Trainer
 from ictsweep.training.state import checkpoints
 from ictsweep.training.step import draw, share_of
+from tests.training.small import SPACE, Recorder, config, job
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_divergence_stops_before_the_optimiser_moves(tmp_path: Path, cache: Path
     with torch.no_grad():
         next(trainer.state.model.parameters()).fill_(float("nan"))
     before = [p.clone() for p in trainer.state.model.parameters()][1:]
-    with pytest.raises(Diverged, match="0.2 kimg, N = 11"):
+    with pytest.raises(Diverged, match=r"0\.2 kimg, N = 11"):
         trainer._step()
     after = list(trainer.state.model.parameters())[1:]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
@@ -147,7 +147,7 @@ def test_draws_belong_to_the_image_not_to_the_batch() -> None:
     method = config().method
     device = torch.device("cpu")
 
-    def take(first: int, count: int):  # noqa: ANN202
+    def take(first: int, count: int):
         return draw(
             method, (1, 8, 8), 100, seed=1, first=first, count=count, block=8, progress=0.5,
             device=device,
@@ -183,7 +183,10 @@ def test_two_workers_give_the_loss_curve_of_one(space: Path, tmp_path: Path) -> 
         [*both, "--out", str(tmp_path / "two"), "--seed", "5"], check=True, capture_output=True
     )
     curves = [
-        [json.loads(line) for line in (tmp_path / n / "measurements.jsonl").read_text().splitlines()]
+        [
+            json.loads(line)
+            for line in (tmp_path / n / "measurements.jsonl").read_text().splitlines()
+        ]
         for n in ("one", "two")
     ]
     for alone, shared in zip(*curves, strict=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from ictsweep.report.format import scored
-from ictsweep.report.theme import LIGHT, figure
+from ictsweep.report.theme import LIGHT, figure, plain
 from ictsweep.report.view import Scored, StudyView
 from ictsweep.study.noise import Luck, SeedNoise
 
@@ -64,7 +64,9 @@ def draw_evidence(info: EvidenceInfo) -> go.Figure:
         categoryorder="array", categoryarray=rows, range=[-0.6, len(rows) - 0.4], showgrid=False,
         tickfont={"color": LIGHT["ink"], "size": 12}, fixedrange=True,
     )  # fmt: skip
-    fig.update_xaxes(title_text=f"{info.metric} (lower is better)", nticks=7, range=_range(info))
+    fig.update_xaxes(
+        title_text=f"{plain(info.metric)} (lower is better)", nticks=7, range=_range(info)
+    )
     return fig
 
 

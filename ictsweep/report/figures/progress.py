@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from ictsweep.report.format import scored
-from ictsweep.report.theme import LIGHT, figure, log_axis, wide
+from ictsweep.report.theme import LIGHT, figure, log_axis, plain, wide
 from ictsweep.report.view import Step, StudyView
 from ictsweep.study.noise import SeedNoise
 
@@ -67,7 +67,7 @@ def draw_progress(info: ProgressInfo) -> go.Figure:
     _draw_points(fig, info.baseline, "trial 0 and its seeds", "ink", "circle-open")
     _draw_points(fig, info.searched, "searched, full budget", "complete", "circle")
     fig.update_xaxes(title_text="kimg trained in the study", range=[0, 1.03 * end], tickformat=",")
-    fig.update_yaxes(title_text=info.metric)
+    fig.update_yaxes(title_text=plain(info.metric))
     values = [s.scored.value for s in (*info.searched, *info.baseline)]
     if wide(values):
         fig.update_yaxes(**log_axis(values))
