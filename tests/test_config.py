@@ -15,7 +15,6 @@ from ictsweep.config import ConfigError, Optimizer, TrialConfig, trial_config
 from ictsweep.consistency import METHODS
 from ictsweep.networks import PRESETS
 from ictsweep.schema import leaves
-from ictsweep.training.step import block_size
 
 BLOCK: dict[str, Any] = {
     "data": {"name": "digits"},
@@ -178,6 +177,8 @@ def test_errors_survive_the_way_between_processes():
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
 
 
-@pytest.mark.parametrize("batch", [1, 32, 48, 64, 100, 4096])
-def test_the_block_is_that_of_the_training_step(batch: int):
-    assert Optimizer(batch=batch).block == block_size(batch)
+@pytest.mark.parametrize(
+    ("batch", "block"), [(1, 1), (32, 32), (48, 16), (64, 32), (100, 4), (4096, 32)]
+)
+def test_a_batch_is_whole_blocks_of_at_most_32(batch: int, block: int):
+    assert Optimizer(batch=batch).block == block

@@ -6,7 +6,9 @@ are rounded to bfloat16's 8 bits at the end, which swallows the last digits in w
 differ.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -85,9 +87,20 @@ def train_classifier(pixels: Tensor, labels: Tensor | None) -> Trained:
     held_out = max(1, min(len(pixels) // 5, _HELD_OUT))
     task = _Task(pixels=pixels, labels=labels)
     network = _initial(_shape(pixels), task.classes, generator)
-    _fit(network, task, order[held_out:], generator)
+    with _one_thread():  # so small a network only waits for others
+        _fit(network, task, order[held_out:], generator)
     network = network.to(torch.bfloat16).to(torch.float32).eval().requires_grad_(False)
     return Trained(network=network, accuracy=_accuracy(network, task, order[:held_out], generator))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def features_of(network: Classifier, pixels: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def render(view: StudyView) -> str:
         slices_caption=captions.slices(len(rungs)),
         csv=_csv(view),
         stops=_stops(view),
-        failures=[t for t in view.trials if t.state == State.FAILED or t.failures],
+        failures=[t for t in view.trials if t.state != State.PRUNED and t.failures],
         heroes=list(_heroes(view)),
         thumbnails=list(_thumbnails(view)),
         leader=leader,
@@ -106,7 +106,7 @@ def _heroes(view: StudyView) -> Iterator[Sample]:
     best = view.trial(view.best) if view.best is not None else first
     zero = next((t for t in view.trials if t.number == 0), None)
     for trial, name in (
-        (best, "best" if view.best is not None else "furthest so far"),
+        (best, "best searched" if view.best is not None else "furthest so far"),
         (zero, "published defaults"),
     ):
         found = picture(trial.sample) if trial else None

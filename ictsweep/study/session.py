@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ictsweep.data import load
-from ictsweep.launch import cluster, hardware, machines, open_mailbox, slots
+from ictsweep.launch.cluster import cluster, hardware, machines, slots
+from ictsweep.launch.mailbox import open_mailbox
 from ictsweep.records import LOG_VERSION, Event
 from ictsweep.study.engine import Engine
 from ictsweep.study.memory import Memory

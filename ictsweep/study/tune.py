@@ -18,7 +18,8 @@ import ray.tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from ictsweep.launch import Assignment, Machines, drive
+from ictsweep.launch.driver import Machines, drive
+from ictsweep.launch.worker import Assignment
 from ictsweep.records import Action, Event, trials
 from ictsweep.study.engine import Engine
 from ictsweep.study.store import Log, StudyFolder
@@ -168,7 +169,7 @@ def assignments(
 
 def conduct(conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines) -> None:
     """Run the study to its end on the Ray cluster this process is connected to."""
-    ray_folder = conductor.folder.path / "ray"
+    ray_folder = conductor.folder.path.absolute() / "ray"
     ray.tune.run(
         ray.tune.with_resources(
             partial(_trial, machines=machines, ray_folder=str(ray_folder / "train")), _DRIVER
@@ -180,6 +181,7 @@ def conduct(conductor: Conductor, assign: Callable[[int], Assignment], machines:
         num_samples=-1,
         verbose=0,
         raise_on_failed_trial=False,
+        reuse_actors=True,  # a driver process per slot, not per trial: seconds of start-up each
     )
 
 

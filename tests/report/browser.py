@@ -55,7 +55,7 @@ class Browser:
         return self._post("/execute/sync", {"script": script, "args": list(arguments)})
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Press the mouse at a point of the window, move, and let go; a click where both are equal."""
+        """Press the mouse at a point of the window, move, and let go."""
         moves = [{"type": "pointerMove", "x": round(x), "y": round(y)} for x, y in (start, end)]
         down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
         pause = {"type": "pause", "duration": 60}

@@ -143,10 +143,11 @@ class _Sampler(NoSampler):
 
     def suggest(self, number: int) -> dict[str, Any]:
         rng = random.Random(derive_seed(self._spec.seed, "suggest", number))
-        return {axis.path: _drawn(axis, rng) for axis in self._spec.search}
+        return {axis.path: drawn(axis, rng) for axis in self._spec.search}
 
 
-def _drawn(axis: Any, rng: random.Random) -> Any:
+def drawn(axis: Any, rng: random.Random) -> Any:
+    """A value from anywhere on an axis."""
     if axis.choices is not None:
         return rng.choice(axis.choices)
     if axis.step:
@@ -233,7 +234,9 @@ def _truth(params: Mapping[str, Any], run: int, kimg: int, effect: float) -> flo
 
 # the pictures --------------------------------------------------------------------
 
-_SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg")  # fmt: skip
+_SEGMENTS = (
+    "abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg"
+)  # fmt: skip
 _STROKES: Mapping[str, tuple[slice, slice]] = {
     "a": (slice(1, 2), slice(2, 6)), "g": (slice(3, 4), slice(2, 6)),
     "d": (slice(6, 7), slice(2, 6)), "f": (slice(1, 4), slice(2, 3)),

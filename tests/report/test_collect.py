@@ -51,6 +51,7 @@ def test_baseline_best_and_verdict(view: StudyView) -> None:
     assert len(seeds) == 3
     assert view.best == min(searched, key=lambda number: searched[number])
     tried = sum(t.searched and bool(t.runs) for t in view.trials)
+    assert view.best is not None
     assert view.comparison == compare(seeds, searched[view.best], tried)
     assert tried == 14  # 16 configurations less trial 0 and trial 5, which failed before a value
 

@@ -1,6 +1,7 @@
 """Figures: what they show, by value; that they draw; and that they stay small."""
 
 import math
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ictsweep.report.figures.progress import draw_progress, progress_info
 from ictsweep.report.figures.slices import draw_slice, slice_infos
 from ictsweep.report.theme import DARK_OF, PALETTE, log_marks
 from ictsweep.report.view import Scored, StudyView, TrialView
-from tests.report.fixture import Script, space, write_study
+from tests.report.fixture import Script, drawn, space, write_study
 
 
 def test_each_short_run_is_a_curve_from_its_own_start(view: StudyView) -> None:
@@ -61,9 +62,9 @@ def test_trial_0_is_a_band_over_its_seeds(view: StudyView) -> None:
 
 def test_one_trace_per_panel_and_state(view: StudyView) -> None:
     """However many trials: the number of traces does not grow with them."""
-    fig = draw_curves(curves_info(view))
-    assert len(fig.data) <= 3 * (2 + 2 * 4)
-    shown = [trace.name for trace in fig.data if trace.showlegend]
+    traces = draw_curves(curves_info(view)).to_plotly_json()["data"]
+    assert len(traces) <= 3 * (2 + 2 * 4)
+    shown = [trace["name"] for trace in traces if trace["showlegend"]]
     assert len(shown) == len(set(shown))
 
 
@@ -95,18 +96,11 @@ def test_evidence(view: StudyView) -> None:
 
 def _planted(view: StudyView, trials: int, signal: float) -> StudyView:
     """A study at one rung whose value follows the period alone, or nothing at all."""
-    rng = np.random.default_rng(3)
+    rng = random.Random(3)
     made = []
     for number in range(trials):
-        params = {
-            axis.path: math.exp(rng.uniform(math.log(axis.low), math.log(axis.high)))
-            if axis.log
-            else axis.low + axis.step * rng.integers(1 + round((axis.high - axis.low) / axis.step))
-            if axis.step
-            else rng.uniform(axis.low, axis.high)
-            for axis in view.spec.search
-        }
-        value = 20 + signal * params["method.pairs.steps.period"] + rng.normal()
+        params = {axis.path: drawn(axis, rng) for axis in view.spec.search}
+        value = 20 + signal * params["method.pairs.steps.period"] + rng.gauss(0, 1)
         made.append(
             TrialView(
                 number=number, replicate_of=None, seed=0, state=State.PRUNED, params=params,
@@ -164,8 +158,8 @@ def test_parallel_coordinates_by_value(view: StudyView) -> None:
     order = dict(zip(info.trials, info.order, strict=True))
     best = min(measured, key=lambda t: t.at_rung[32].value)
     assert order[best.number] == 0.0
-    trace = draw_parallel(info).data[0]
-    assert list(trace.customdata) == list(info.trials)
+    trace = draw_parallel(info).to_plotly_json()["data"][0]
+    assert trace["customdata"] == list(info.trials)
 
 
 def test_choices_and_flags_are_axes_too(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -119,7 +120,7 @@ def test_headings_alternatives_and_language(read: Reader) -> None:
     levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert all(attrs.get("alt") for tag, attrs in read.elements if tag == "img")
     assert ("html", {"lang": "en"}) in read.elements
     ids = read.having("id")

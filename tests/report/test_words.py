@@ -66,7 +66,7 @@ def test_numbers() -> None:
 
 
 CARD = Card(
-    rung_kimg=96, value=31.2, error=0.8, cutoff=27.9, rank=14, of=18, keep=6, reason="not among the best"
+    rung_kimg=96, value=31.2, error=0.8, cutoff=27.9, rank=14, of=18, keep=6, reason="no"
 )  # fmt: skip
 
 

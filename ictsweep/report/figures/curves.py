@@ -128,9 +128,12 @@ def draw_curves(info: CurvesInfo) -> go.Figure:
         _draw_states(fig, info, length, column, legend)
         _draw_axis(fig, info, length, column)
     fig.update_annotations(font={"size": 12, "color": LIGHT["muted"]}, yshift=2)
-    fig.update_yaxes(title_text=info.metric, col=1)
+    fig.update_yaxes(title_text=plain(info.metric), col=1)
     fig.update_layout(legend={"y": 1.09}, margin={"t": 76})
-    values = [v for c in info.curves for v in c.values] + [v for b in info.bands for v in b.mean]
+    values = [v for c in info.curves for v in c.values]
+    for band in info.bands:
+        values += [max(m - s, 0.5 * m) for m, s in zip(band.mean, band.sd, strict=True)]
+        values += [m + s for m, s in zip(band.mean, band.sd, strict=True)]
     if wide(values):
         fig.update_yaxes(**log_axis(values))
     return fig
@@ -159,7 +162,7 @@ def _draw_bands(
     for band in info.bands:
         if band.run_kimg != length:
             continue
-        low = [m - s for m, s in zip(band.mean, band.sd, strict=True)]
+        low = [max(m - s, 0.01 * m) for m, s in zip(band.mean, band.sd, strict=True)]  # no log of 0
         high = [m + s for m, s in zip(band.mean, band.sd, strict=True)]
         name = f"trial 0, {info.seeds} seeds (mean ± sd)" if info.seeds > 1 else "trial 0"
         shape = go.Scatter(

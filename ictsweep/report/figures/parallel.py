@@ -15,11 +15,13 @@ from ictsweep.report.theme import LIGHT, figure, log_marks, plain, wide
 from ictsweep.report.view import StudyView
 from ictsweep.study.spec import Axis
 
+TEETH = 80  # a brush may end at every 80th of a continuous axis
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension:
     """One axis: where each trial lies on it, its range, and its ticks (place, text); `path` is
-    None for results.
+    None for results. Where it is not `continuous`, there is nothing between the ticks.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Dimension:
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...]
+    continuous: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ def _parameter(axis: Axis, values: Sequence[Any]) -> Dimension:
         ticks = tuple((float(i), setting(choice)) for i, choice in enumerate(choices))
         return Dimension(
             name=short(axis.path), path=axis.path, places=places, low=min([0.0, *places]),
-            high=len(choices) - 1.0, ticks=ticks,
+            high=len(choices) - 1.0, ticks=ticks, continuous=False,
         )  # fmt: skip
     assert axis.low is not None
     assert axis.high is not None
@@ -95,7 +98,7 @@ def _reached(rungs: Sequence[int], reached: Sequence[int]) -> Dimension:
     return Dimension(
         name="reached (kimg)", path=None, places=tuple(float(rungs.index(r)) for r in reached),
         low=-0.1, high=len(rungs) - 0.9,
-        ticks=tuple((float(i), f"{r:,}") for i, r in enumerate(rungs)),
+        ticks=tuple((float(i), f"{r:,}") for i, r in enumerate(rungs)), continuous=False,
     )  # fmt: skip
 
 
@@ -109,6 +112,7 @@ def _scale(
     return Dimension(
         name=name, path=path, places=tuple(round(move(v), 6) for v in values), low=move(low),
         high=move(high), ticks=_log_ticks(low, high) if log else _ticks(low, high),
+        continuous=True,
     )  # fmt: skip
 
 
@@ -136,8 +140,8 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
             dimensions=[
                 {
                     "label": plain(d.name), "values": list(d.places), "range": [d.low, d.high],
-                    "tickvals": [place for place, _ in d.ticks],
-                    "ticktext": [plain(text) for _, text in d.ticks],
+                    "tickvals": list(_comb(d)),
+                    "ticktext": [plain(text) for text in _comb(d).values()],
                 }
                 for d in info.dimensions
             ],
@@ -153,3 +157,23 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
     )  # fmt: skip
     fig.update_layout(margin={"l": 72, "r": 72, "t": 64, "b": 24})
     return fig
+
+
+def _comb(dimension: Dimension) -> dict[float, str]:
+    """Place and text of the ticks, with invisible ones between them on a continuous axis.
+
+    Plotly's Parcoords lets a brush end at ticks alone wherever ticks are given, knows no other way to
+    label a logarithmic axis, and takes ticks of equal text for one.
+    """
+    named = {text: place for place, text in dimension.ticks}
+    comb = {place: text for text, place in named.items()}
+    if dimension.continuous:
+        step = (dimension.high - dimension.low) / TEETH
+        for i in range(1, TEETH):
+            comb.setdefault(dimension.low + i * step, _invisible(i))
+    return dict(sorted(comb.items()))
+
+
+def _invisible(i: int) -> str:
+    """A text of its own for each i, of characters without width."""
+    return f"{i:b}".translate({ord("0"): "\u200b", ord("1"): "\u200c"})

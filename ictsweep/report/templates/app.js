@@ -69,16 +69,20 @@
 
   // brushing ----------------------------------------------------------------------------------------------------
   const parallel = byId("plot-parallel");
-  const within = (value, range) => range === undefined || range === null || range.length === 0
-    || [range].flat(1).length === 0
-    || (Array.isArray(range[0]) ? range : [range]).some(([low, high]) => low <= value && value <= high);
-
+  const brushes = (dimension) => { // [[low, high], ...]; plotly gives a single brush without the outer brackets
+    const range = dimension.constraintrange || [];
+    return Array.isArray(range[0]) ? range : range.length ? [range] : [];
+  };
+  const within = (dimension, line) => {
+    const ranges = brushes(dimension);
+    const slack = 1e-6 * Math.abs(dimension.range[1] - dimension.range[0]); // brushes end a rounding error short of a tick
+    const value = dimension.values[line];
+    return ranges.length === 0 || ranges.some(([low, high]) => low - slack <= value && value <= high + slack);
+  };
   const brushed = () => {
-    const trace = parallel.data[0];
-    const ranges = trace.dimensions.map((dimension) => dimension.constraintrange);
-    if (ranges.every((range) => !range || range.length === 0)) return null;
-    return new Set(trace.customdata.filter((_, line) =>
-      trace.dimensions.every((dimension, i) => within(dimension.values[line], ranges[i]))));
+    const { dimensions, customdata } = parallel.data[0];
+    if (dimensions.every((dimension) => brushes(dimension).length === 0)) return null;
+    return new Set(customdata.filter((_, line) => dimensions.every((dimension) => within(dimension, line))));
   };
 
   if (parallel) {
@@ -88,8 +92,10 @@
 
   // copying -----------------------------------------------------------------------------------------------------
   const copy = async (text) => {
-    if (navigator.clipboard && isSecureContext) return navigator.clipboard.writeText(text);
-    const area = document.createElement("textarea"); // pages opened from disk have no clipboard interface
+    try {
+      return await navigator.clipboard.writeText(text);
+    } catch { /* no clipboard, or none for pages from disk: the old way */ }
+    const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
     area.select();
