@@ -10,7 +10,7 @@ import pandas as pd
 
 from ictsweep.records import State
 from ictsweep.report.figures.parallel import short
-from ictsweep.report.format import count, duration, scored, setting
+from ictsweep.report.format import duration, scored, setting
 from ictsweep.report.theme import MARKS
 from ictsweep.report.view import StudyView, TrialView
 from ictsweep.report.words import label, reach, why
@@ -127,7 +127,7 @@ def states(view: StudyView) -> list[tuple[str, int, str]]:
         State.RUNNING: "running",
         State.FAILED: "failed",
     }
-    notes = {State.PRUNED: f"{count(diverged, 'trial')} of these diverged" if diverged else ""}
+    notes = {State.PRUNED: f"{diverged} diverged" if diverged else ""}
     return [(name, view.states[state], notes.get(state, "")) for state, name in names.items()]
 
 

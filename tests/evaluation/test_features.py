@@ -10,7 +10,6 @@ from ictsweep.data import to_model, to_pixels
 from ictsweep.errors import UserError
 from ictsweep.evaluation import (
     Classifier,
-    Extractor,
     Moments,
     factor,
     frechet_of_features,
@@ -32,7 +31,7 @@ def labels(n, classes=3):
     return torch.arange(n) % classes
 
 
-def state(extractor: Extractor):
+def state(extractor):
     return {**extractor._network.state_dict(), "scale": extractor._scale}
 
 
@@ -186,8 +185,8 @@ def test_which_way_up_can_be_learnt(monkeypatch):
 
 
 def damaged(content: bytes) -> list[bytes]:
-    middle = len(content) // 2
-    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    half = len(content) // 2
+    flipped = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
     return [b"", content[:-100], flipped, b"nonsense", b"[]", b"{}"]
 
 
@@ -209,8 +208,8 @@ def test_a_damaged_cache_is_rebuilt(short, tmp_path, suffix, kind):
 def test_the_cached_file_is_plain_tensors(short, tmp_path):
     prepare_extractor(pictures(40, 1, 8, 8), labels(40), "x", tmp_path)
     (weights,), (facts,) = tmp_path.glob("*.pt"), tmp_path.glob("*.json")
-    tensors = torch.load(weights, weights_only=True)
-    assert all(isinstance(value, torch.Tensor) for value in tensors.values())
+    values = torch.load(weights, weights_only=True).values()
+    assert all(isinstance(value, torch.Tensor) for value in values)
     assert json.loads(facts.read_text())["facts"]["image_shape"] == [1, 8, 8]
 
 
@@ -247,5 +246,5 @@ def test_images_that_are_all_the_same(tmp_path):
 
 
 def test_ten_images_are_enough(short, tmp_path):
-    features = prepare_extractor(pictures(10, 1, 8, 8), labels(10), "x", tmp_path)
-    assert features(pictures(3, 1, 8, 8)).isfinite().all()
+    extractor = prepare_extractor(pictures(10, 1, 8, 8), labels(10), "x", tmp_path)
+    assert extractor(pictures(3, 1, 8, 8)).isfinite().all()

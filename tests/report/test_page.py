@@ -77,7 +77,7 @@ def test_states_shown_are_those_counted(read: Reader, view: StudyView) -> None:
         )
     )
     assert {name: int(n) for name, n in shown.items()} == {name: n for name, n, _ in states(view)}
-    assert "1 trial of these diverged" in read.text
+    assert "stopped (1 diverged)" in read.text
 
 
 def test_every_figure_is_there(read: Reader) -> None:

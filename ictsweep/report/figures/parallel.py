@@ -162,8 +162,8 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
 def _comb(dimension: Dimension) -> dict[float, str]:
     """Place and text of the ticks, with invisible ones between them on a continuous axis.
 
-    Plotly's Parcoords lets a brush end at ticks alone wherever ticks are given, knows no other way to
-    label a logarithmic axis, and takes ticks of equal text for one.
+    Plotly's Parcoords lets a brush end at ticks alone wherever ticks are given, knows no other way
+    to label a logarithmic axis, and takes ticks of equal text for one.
     """
     named = {text: place for place, text in dimension.ticks}
     comb = {place: text for text, place in named.items()}

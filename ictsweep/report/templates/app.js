@@ -9,14 +9,18 @@
   const mode = matchMedia("(prefers-color-scheme: dark)");
   const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
 
-  const coloured = (text) => mode.matches ? text.replace(/#[0-9a-f]{6}/g, (hex) => darkOf[hex] || hex) : text;
+  let printing = false; // paper is light
+  const coloured = (text) => mode.matches && !printing ? text.replace(/#[0-9a-f]{6}/g, (hex) => darkOf[hex] || hex) : text;
   const plots = [...document.querySelectorAll(".plot")];
   const draw = (plot) => {
     const figure = JSON.parse(coloured(byId(plot.id.replace("plot-", "data-")).textContent));
     return Plotly.react(plot, figure.data, figure.layout, { ...config, displayModeBar: plot.clientHeight > 300 && "hover" });
   };
   const drawn = Promise.all(plots.map(draw));
-  mode.addEventListener("change", () => { selection = null; plots.forEach(draw); filter(); });
+  const redraw = () => { selection = null; plots.forEach(draw); filter(); };
+  mode.addEventListener("change", redraw);
+  addEventListener("beforeprint", () => { printing = true; if (mode.matches) redraw(); });
+  addEventListener("afterprint", () => { printing = false; if (mode.matches) redraw(); });
 
   // table -------------------------------------------------------------------------------------------------------
   const table = byId("table");
