@@ -18,10 +18,8 @@ def evidence(info: EvidenceInfo) -> str:
         if info.luck
         else ""
     )
-    return (
-        "Values at the full budget, each with its evaluation error; the diamond is the best "
-        f"searched trial.{luck}"
-    )
+    best = "; the diamond is the best searched trial" if info.best is not None else ""
+    return f"Values at the full budget, each with its evaluation error{best}.{luck}"
 
 
 def curves(info: CurvesInfo) -> str:
@@ -57,7 +55,16 @@ def importance(info: ImportanceInfo) -> str:
         f"What mattered: {standing_out(info)}. PED-ANOVA on {info.trials} configurations at "
         f"the {info.rung_kimg:,}-kimg rung: how differently the best {best} are distributed from "
         "all. Whiskers: 5–95 % over resampled trials. Orange ticks: what shuffled values reach "
-        "once in twenty."
+        f"once in twenty.{_survivors(info)}"
+    )
+
+
+def _survivors(info: ImportanceInfo) -> str:
+    if info.first_rung:
+        return ""
+    return (
+        " Only trials let through to this rung are in it: what earlier rungs decided may look "
+        "unimportant here."
     )
 
 

@@ -138,7 +138,7 @@ def test_log_optuna_and_report_agree_on_every_trial(whole: Study) -> None:
     assert set(shown) == {r.number for r in whole.folder.trials()}
     for record in whole.folder.trials():
         last = record.cards[-1]
-        assert shown[record.number] == (str(record.state), pytest.approx(last.value, rel=1e-3))
+        assert shown[record.number] == (str(record.state), pytest.approx(last.value, rel=1e-12))
         if record.replicate_of is None:
             assert told[record.number].state == states[record.state]
             assert told[record.number].value == last.value

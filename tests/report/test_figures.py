@@ -107,7 +107,7 @@ def _planted(view: StudyView, trials: int, signal: float) -> StudyView:
                 at_rung={32: Scored(value=value)},
             )
         )  # fmt: skip
-    return replace(view, trials=tuple(made), best=None)
+    return replace(view, trials=tuple(made), steps=(), best=None)
 
 
 def test_importance_finds_the_planted_parameter(view: StudyView) -> None:
@@ -133,6 +133,15 @@ def test_importance_is_repeatable_and_says_at_which_rung(view: StudyView) -> Non
     assert info.quantile == pytest.approx(1 / 3)  # at least five of fifteen among the best
     assert {bar.path for bar in info.bars} == set(view.paths)
     assert all(bar.low <= bar.high for bar in info.bars)
+
+
+def test_importance_above_the_first_rung_names_its_survivors(view: StudyView) -> None:
+    planted = _planted(view, 20, signal=100.0)
+    assert "let through" not in drawings(planted).importance_text
+    higher = tuple(replace(t, at_rung={**t.at_rung, 96: t.at_rung[32]}) for t in planted.trials)
+    text = drawings(replace(planted, trials=higher)).importance_text
+    assert "at the 96-kimg rung" in text
+    assert "Only trials let through to this rung" in text
 
 
 def test_importance_of_too_few_says_so(view: StudyView) -> None:

@@ -154,6 +154,9 @@ def test_axes_in_optunas_terms():
         "optimizer.lr": CategoricalDistribution((1e-4, 1e-3, 1.0)),
         "precision": CategoricalDistribution(("tf32", "fp32")),
     }
+    rates = distributions(spec)["optimizer.lr"]
+    assert isinstance(rates, CategoricalDistribution)
+    assert [type(rate) for rate in rates.choices] == [float] * 3
 
 
 @settings(deadline=None, max_examples=20)

@@ -59,6 +59,7 @@ class ImportanceInfo:
     """
 
     rung_kimg: int
+    first_rung: bool
     trials: int
     quantile: float
     bars: tuple[Importance, ...]
@@ -80,7 +81,10 @@ def importance_info(view: StudyView, resamples: int = RESAMPLES) -> ImportanceIn
         rng = np.random.default_rng(derive_seed(view.spec.seed, "importance", rung))
         ped = _Ped(distributions, params, quantile)
         bars = _bars(ped, values, rng, resamples)
-    return ImportanceInfo(rung_kimg=rung, trials=len(inside), quantile=quantile, bars=tuple(bars))
+    return ImportanceInfo(
+        rung_kimg=rung, first_rung=rung == view.spec.rungs[0], trials=len(inside),
+        quantile=quantile, bars=tuple(bars),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
