@@ -20,6 +20,8 @@ _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how fast an ended run is noticed; else 2 s
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# A cluster of our own dies with its driver: nobody should wait a minute for its return.
+_OWN = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 
 
 @contextlib.contextmanager
@@ -27,7 +29,7 @@ def cluster(address: str | None) -> Iterator[None]:
     """A connection to the cluster at `address`, or to one of our own on this machine, which ends
     with it.
     """
-    for name, value in _SETTINGS.items():
+    for name, value in (_SETTINGS if address else _SETTINGS | _OWN).items():
         os.environ.setdefault(name, value)
     ray.init(
         address=address,

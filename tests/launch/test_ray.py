@@ -168,7 +168,7 @@ def test_a_killed_driver_loses_nothing_and_decides_the_same(
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     recorded = study.events()
-    wait_for(lambda: not study.processes(), 15, f"orphans: {study.processes()}")
+    wait_for(lambda: not study.processes(), 30, "orphans of a killed driver")
     study.finish("resume", "small")
     assert study.events()[: len(recorded)] == recorded
     assert without_times(study) == without_times(whole)
