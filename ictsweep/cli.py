@@ -135,10 +135,14 @@ def report(study: Study, storage: Storage = _STORAGE, reports: Reports = _REPORT
 
 
 def _read(space: Path) -> "StudySpec":
-    """The checked spec of a file."""
+    """The spec of a file, checked against the data it names."""
+    from ictsweep.study.rehearsal import placed, rehearse
     from ictsweep.study.space import read_checked
 
-    return read_checked(space)[0]
+    spec, document = read_checked(space)
+    if problems := rehearse(spec):
+        raise document.errors(problems)
+    return placed(spec)
 
 
 def _folder(study: Path, storage: Path) -> "StudyFolder":

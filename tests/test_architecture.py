@@ -28,13 +28,14 @@ ALLOWED: dict[str, set[str]] = {
     **{name: BASE | READING | DECIDING for name in DECIDING},
     "study.space": BASE | FORMS | PURE | READING | {"config", "study.soundness"},
     "study.soundness": BASE | FORMS | PURE | READING | {"config"},
+    "study.rehearsal": BASE | FORMS | PURE | READING | {"study.space"},
     "study.tune": BASE | READING | DECIDING | {"launch"},
     "study.session": BASE | PURE | READING | DECIDING
     | {"config", "training", "launch", "study.space", "study.tune"},
     "report": BASE | READING | {"", "report"},  # "" is the version
     "live": BASE | READING | DECIDING,
     "cli": BASE | READING | DECIDING
-    | {"", "live", "report", "training", "study.space", "study.session"},
+    | {"", "live", "report", "training", "study.rehearsal", "study.space", "study.session"},
 }  # fmt: skip
 
 OUTSIDE: dict[str, set[str]] = {  # library -> the layers that may import it

@@ -1,32 +1,21 @@
-"""Files that are whole or absent, and a cache of tensors that checks what it reads."""
+"""A cache of tensors that checks what it reads."""
 
 import fcntl
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from torch import Tensor
 
+from ictsweep.files import write_atomic
+
 Tensors = Mapping[str, Tensor]
 Facts = Mapping[str, Any]
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one, after a kill too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def cached(

@@ -20,8 +20,12 @@ _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how fast an ended run is noticed; else 2 s
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-# A cluster of our own dies with its driver: nobody should wait a minute for its return.
-_OWN = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+# A cluster of our own dies with its driver: nobody should wait a minute for its return, and
+# nobody gives notice before taking its only node.
+_OWN = {
+    "RAY_gcs_server_request_timeout_seconds": "15",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
 
 
 @contextlib.contextmanager
@@ -29,14 +33,15 @@ def cluster(address: str | None) -> Iterator[None]:
     """A connection to the cluster at `address`, or to one of our own on this machine, which ends
     with it.
     """
-    for name, value in (_SETTINGS if address else _SETTINGS | _OWN).items():
+    settings = _SETTINGS if address else _SETTINGS | _OWN
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     ray.init(
         address=address,
         include_dashboard=False if address is None else None,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": {k: os.environ[k] for k in _SETTINGS}},
+        runtime_env={"env_vars": {name: os.environ[name] for name in settings}},
     )
     try:
         yield

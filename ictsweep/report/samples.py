@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-SMALL = 256  # pixels; a thumbnail is the grid's upper left part, not a blur of all of it
+SMALL = 288  # pixels; a thumbnail is the grid's upper left part, not a blur of all of it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,11 @@ from typing import Any
 
 import ray
 import ray.tune
+import yaml
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from ictsweep.files import write_atomic
 from ictsweep.launch.driver import Machines, drive
 from ictsweep.launch.worker import Assignment
 from ictsweep.records import Action, Event, trials
@@ -145,18 +147,24 @@ def assignments(
     micro_batch: int | None,
     mailbox: Any,
 ) -> Callable[[int], Assignment]:
-    """What trial n's workers are told, from the log as it stands when they start."""
+    """What trial n's workers are told, from the log as it stands when they start; also written to
+    the trial's config.yaml for people.
+    """
     spec = folder.spec()
 
     def assign(number: int) -> Assignment:
         record = trials(folder.events())[number]
+        config = configs(record.params)
+        place = folder.trial_dir(number)
+        text = yaml.safe_dump({"seed": record.seed, "trial": config}, sort_keys=False)
+        write_atomic(place / "config.yaml", text.encode())
         return Assignment(
             trial=number,
-            config=configs(record.params),
+            config=config,
             seed=record.seed,
             study_seed=spec.seed,
-            folder=str(folder.trial_dir(number)),
-            cache=str(cache),
+            folder=str(place.absolute()),
+            cache=str(cache.absolute()),
             rungs=spec.rungs,
             short_run=spec.short_run,
             recorded=tuple((m.run_kimg, m.kimg) for m in record.measurements),

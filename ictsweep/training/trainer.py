@@ -109,12 +109,15 @@ class Trainer:
             self.config.method, self.job.images.shape, self.mask_size,
             seed=self.job.seed, first=first, count=count,
             block=self.config.optimizer.block,
-            progress=self._progress(), device=self.runtime.device,
+            progress=self._progress(self.images), device=self.runtime.device,
         )  # fmt: skip
         return to_model(pixels), draws
 
-    def _progress(self) -> float:
-        return self.images / (self.config.budget_kimg * 1000)
+    def _progress(self, images: int) -> float:
+        return images / (self.config.budget_kimg * 1000)
+
+    def _levels(self, images: int) -> int:
+        return self.config.method.pairs.steps.levels(self._progress(images))
 
     def _guard(self) -> None:
         """Stop before the optimiser moves on a non-finite gradient: the last checkpoint stays
@@ -122,10 +125,9 @@ class Trainer:
         """
         total = self.loss + self.grad_norm
         if total != total or abs(total) == float("inf"):
-            levels = self.config.method.pairs.steps.levels(self._progress())
             raise Diverged(
                 f"loss {self.loss:g}, gradient norm {self.grad_norm:g} "
-                f"at {self.images / 1000:g} kimg, N = {levels}"
+                f"at {self.images / 1000:g} kimg, N = {self._levels(self.images)}"
             )
 
     def _measure(self, kimg: int) -> None:
@@ -146,7 +148,7 @@ class Trainer:
                 values=scores.values,
                 errors=scores.errors,
                 passports=scores.passports,
-                levels=self.config.method.pairs.steps.levels(self._progress()),
+                levels=self._levels(self.images - self.config.optimizer.batch),  # last trained on
                 loss=self.loss,
                 grad_norm=self.grad_norm,
                 train_s=self.train_s,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from ictsweep.evaluation.files import cached, write_atomic
+from ictsweep.evaluation.files import cached
+from ictsweep.files import write_atomic
 
 
 def build(value, calls, wait_s=0.0):
