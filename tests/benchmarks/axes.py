@@ -84,8 +84,9 @@ def main() -> None:
         futures = [[pool.submit(score, c, s, metric, folder) for s in seeds] for c in configs]
         values = [[f.result() for f in row] for row in futures]
     share = variance_share(values)
-    print(f"{metric}: configurations explain {share.share:.0%} of the variance "
-          f"[{share.low:.0%}, {share.high:.0%}] ({len(values)} x {options.seeds} runs)")  # fmt: skip
+    interval = f"[{share.low:.0%}, {share.high:.0%}]"
+    runs = f"{len(values)} x {options.seeds} runs"
+    print(f"{metric}: configurations explain {share.share:.0%} {interval} of the variance ({runs})")
     result = {
         "space": options.space.name, "metric": metric, "values": values, "params": params,
         "variance_share": asdict(share), "torch": torch.__version__, "machine": platform.machine(),

@@ -213,3 +213,65 @@ def test_an_existing_study_is_refused_with_the_way_on(whole: Study) -> None:
     assert done.returncode == 2
     assert "ictsweep resume studies/small" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LEAVING = """
+study: small
+minimize: fd
+trial:
+  data: {name: digits}
+  network: {preset: tiny, channels: 8, dropout: 0.0}
+  method: {preset: ict}
+  optimizer: {lr: 1.0e-3, batch: 200}
+  precision: fp32
+  budget_kimg: 32
+  evaluate: {every_kimg: 8, images: 128, steps: [1], grid: 16}
+search:
+  network.dropout: {range: [0.0, 0.95]}
+trials: 3
+warm_start: [{}, {network.dropout: 0.94}, {network.dropout: 0.95}]
+replicates: 1
+stopping: {first_rung_kimg: 8, reduction: 2, fidelity: short_run}
+resources: {launch_kimg: 1}
+"""
+
+
+def workers(study: Study) -> set[int]:
+    """The processes that train."""
+    found = set()
+    for pid in study.processes():
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"RayTrainWorker" in command:
+            found.add(pid)
+    return found
+
+
+def ended(study: Study, trial: int) -> bool:
+    return any(r.number == trial and r.state != State.RUNNING for r in trials(study.events()))
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two trials at once")
+def test_a_stopped_trial_leaves_and_a_killed_one_fails_alone(tmp_path: Path) -> None:
+    """Trials 1 and 2 drop 94 and 95 % of their features and lose to trial 0. Trial 1 is stopped: its
+    worker is gone within 5 s, and its place is trial 2's. Trial 2's worker is killed: FAILED; trial
+    0 and the study go on to their end.
+    """
+    study = Study(tmp_path)
+    (tmp_path / "space.yaml").write_text(LEAVING)
+    driver = study.start("run", "space.yaml")
+    wait_for(lambda: len(workers(study)) == 2, 200, "two trials start")
+    first = workers(study)
+    wait_for(lambda: ended(study, 1), 200, "trial 1 is stopped")
+    wait_for(lambda: len(workers(study) & first) == 1, 5, "its worker leaves")
+    wait_for(lambda: len(workers(study) - first) == 1, 100, "trial 2 takes its place")
+    (newcomer,) = workers(study) - first
+    os.kill(newcomer, signal.SIGKILL)
+    assert driver.wait(timeout=200) == 0
+    states = {r.number: r.state for r in study.folder.trials()}
+    assert states == {0: State.COMPLETE, 1: State.PRUNED, 2: State.FAILED}
+    (failure,) = [e for e in study.events() if e.kind == "fail"]
+    assert failure.trial == 2
+    wait_for(lambda: not study.processes(), 10, "processes left after the study")
