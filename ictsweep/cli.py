@@ -14,6 +14,7 @@ from ictsweep import __version__
 from ictsweep.errors import IctsweepError, TrainingError, UserError
 
 if TYPE_CHECKING:
+    from ictsweep.study.session import Place
     from ictsweep.study.spec import StudySpec
     from ictsweep.study.store import StudyFolder
 
@@ -75,6 +76,7 @@ def run(
     micro_batch: MicroBatch = None,
 ) -> None:
     """Run a study from its beginning to its report."""
+    from ictsweep.study.session import Place
     from ictsweep.study.spec import renamed
     from ictsweep.study.store import StudyFolder
 
@@ -82,7 +84,8 @@ def run(
     if name is not None:
         spec = renamed(spec, name)
     folder = StudyFolder.create(storage / spec.study, spec)
-    _session(folder, reports, address, max_trials, micro_batch)
+    place = Place(folder=folder, address=address, max_trials=max_trials, micro_batch=micro_batch)
+    _session(place, reports)
 
 
 @app.command()
@@ -91,11 +94,13 @@ def resume(
     storage: Storage = _STORAGE,
     reports: Reports = _REPORTS,
     address: Address = None,
-    max_trials: MaxTrials = None,
     micro_batch: MicroBatch = None,
 ) -> None:
     """Continue an interrupted study where its log ends."""
-    _session(_folder(study, storage), reports, address, max_trials, micro_batch)
+    from ictsweep.study.session import Place
+
+    folder = _folder(study, storage)
+    _session(Place(folder=folder, address=address, micro_batch=micro_batch), reports)
 
 
 @app.command()
@@ -110,11 +115,14 @@ def train(
     micro_batch: MicroBatch = None,
 ) -> None:
     """Train the trial block once, at full budget, without Ray (also under torchrun)."""
+    from ictsweep.study.rehearsal import rehearse
     from ictsweep.study.space import overridden
     from ictsweep.training import train_once
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     config = overridden(_read(space), set_ or [])
+    if problems := rehearse(config):
+        raise UserError("\n".join(f"--set: {problem}" for problem in problems))
     train_once(config, out=out, cache=out / ".cache", seed=seed, micro_batch=micro_batch)
 
 
@@ -137,11 +145,11 @@ def report(study: Study, storage: Storage = _STORAGE, reports: Reports = _REPORT
 def _read(space: Path) -> "StudySpec":
     """The spec of a file, checked against the data it names."""
     from ictsweep.study.rehearsal import placed, rehearse
-    from ictsweep.study.space import read_checked
+    from ictsweep.study.space import read_checked, resolve
 
     spec, document = read_checked(space)
-    if problems := rehearse(spec):
-        raise document.errors(problems)
+    if problems := rehearse(resolve(spec, {})):
+        raise document.errors([problem.under("trial") for problem in problems])
     return placed(spec)
 
 
@@ -153,21 +161,15 @@ def _folder(study: Path, storage: Path) -> "StudyFolder":
     return StudyFolder.open(named if named.is_dir() and not study.is_dir() else study)
 
 
-def _session(
-    folder: "StudyFolder",
-    reports: Path,
-    address: str | None,
-    max_trials: int | None,
-    micro_batch: int | None,
-) -> None:
-    """One driver's session with its screen, and the report at its end, whatever the end is."""
+def _session(place: "Place", reports: Path) -> None:
+    """One driver's session with its screen, and the report at its end."""
     from ictsweep.live import quiet, snapshot, watching
     from ictsweep.report import build, conclusion
-    from ictsweep.study.session import Place, run_session
+    from ictsweep.study.session import run_session
 
     signal.signal(signal.SIGTERM, _interrupt)
+    folder = place.folder
     log = folder.path / "ray" / "driver.log"
-    place = Place(folder=folder, address=address, max_trials=max_trials, micro_batch=micro_batch)
     with quiet(log) as console:
         console.print(
             f"study {folder.path}   (everything else that is said: {log})", highlight=False
@@ -200,8 +202,8 @@ def main() -> None:
         _fail(str(error), 2)
     except IctsweepError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+    except OSError as error:
+        _fail(f"{error}; what the log holds is safe", 1)
 
 
 def _fail(message: str, code: int) -> None:

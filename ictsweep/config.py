@@ -50,7 +50,8 @@ class Optimizer:
         or 8 workers can share any batch that they divide. Workers take whole blocks, so an image's
         randomness never depends on how many there are.
         """
-        return max(1, math.gcd(self.batch, 256) // 8)
+        share = self.batch // math.gcd(self.batch, 8)
+        return max(size for size in range(1, 33) if share % size == 0)
 
 
 @dataclass(frozen=True, kw_only=True)

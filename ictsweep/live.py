@@ -70,11 +70,10 @@ def snapshot(folder: StudyFolder) -> RenderableType:
 
 def headline(spec: StudySpec, records: Sequence[TrialRecord], events: Sequence[Event]) -> str:
     """One line: what is done, what is best so far, how long it will take."""
-    total = spec.trials + spec.replicates - 1
     count = Counter(record.state for record in records)
     states = ", ".join(f"{count[state]} {state}" for state in State if count[state])
     best = best_final(spec, records)
-    parts = [f"{spec.study}: {len(records)}/{total} trials asked", states or "none yet"]
+    parts = [f"{spec.study}: {len(records)}/{spec.total} trials asked", states or "none yet"]
     if best is not None:
         parts.append(f"best {spec.minimize} {final_value(spec, best):.4g} (trial {best.number})")
     left = seconds_left(spec, events)

@@ -3,8 +3,8 @@
 The event log is the only truth: two kinds of facts (what happened) and two kinds of decisions (what
 the study chose).
 
-    study     fact      a driver opened the study: format version, slots, software versions, host
-    launch    fact      a trial's processes were started (again): attempt
+    study     fact      a driver opened the study: format version, slots, host, yardstick
+    launch    fact      a trial's processes were started (again)
     measure   fact      a trial was evaluated: Measurement
     fail      fact      a trial's run ended without its measurement: kind, message
     ask       decision  a new trial: parameters, seed, what it replicates
@@ -39,6 +39,14 @@ class Action(StrEnum):
     STOP = "stop"
     COMPLETE = "complete"
     FAIL = "fail"
+
+    @property
+    def state(self) -> State:
+        """Where it leaves the trial."""
+        return {
+            Action.CONTINUE: State.RUNNING, Action.STOP: State.PRUNED,
+            Action.COMPLETE: State.COMPLETE, Action.FAIL: State.FAILED,
+        }[self]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +160,6 @@ class TrialRecord:
         return None
 
 
-_ENDED = {Action.STOP: State.PRUNED, Action.COMPLETE: State.COMPLETE, Action.FAIL: State.FAILED}
-
-
 def trials(events: "list[Event]") -> list[TrialRecord]:
     """The trials of a log, by number. A measurement repeated after a resume (same run, same kimg)
     counts once.
@@ -181,8 +186,8 @@ def _apply(trial: dict[str, Any], event: Event) -> None:
     elif event.kind == "verdict":
         card = Card(**event.data["card"])
         trial["cards"].append(card)
-        state = _ENDED.get(Action(event.data["action"]))
-        if state is not None:
+        state = Action(event.data["action"]).state
+        if state != State.RUNNING:
             trial.update(state=state, ended=event.time, reason=card.reason)
 
 

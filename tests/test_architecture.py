@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     **{name: BASE | READING | DECIDING for name in DECIDING},
     "study.space": BASE | FORMS | PURE | READING | {"config", "study.soundness"},
     "study.soundness": BASE | FORMS | PURE | READING | {"config"},
-    "study.rehearsal": BASE | FORMS | PURE | READING | {"study.space"},
+    "study.rehearsal": BASE | FORMS | PURE | READING | {"config"},
     "study.tune": BASE | READING | DECIDING | {"launch"},
     "study.session": BASE | PURE | READING | DECIDING
     | {"config", "training", "launch", "study.space", "study.tune"},

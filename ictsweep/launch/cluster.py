@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 
 import ray
+import ray.util
+from ray._raylet import PlacementGroupID
+from ray.util.placement_group import PlacementGroup
 
 from ictsweep.errors import UserError
 from ictsweep.launch.driver import Machines
@@ -14,6 +17,7 @@ _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_MAX_PENDING_TRIALS_PG": "64",  # by default a searcher's trials are started one at a time
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the event log is the record
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a resumed trial may end without a report
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: leave at once, resume from the log
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own snapshot is never read
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -62,19 +66,23 @@ def machines(workers: int, cpus_per_worker: float, gpus_per_worker: float | None
 
 def slots(each: Machines) -> int:
     """How many trials fit on the cluster at once; UserError when not even one does."""
-    total = ray.cluster_resources()
-    fits = [
-        int(total.get(name, 0) / (amount * each.workers))
-        for name, amount in each.per_worker().items()
-    ]
-    if not min(fits):
-        wanted = ", ".join(f"{a * each.workers:g} {n}" for n, a in each.per_worker().items())
-        has = ", ".join(f"{total.get(n, 0):g} {n}" for n in each.per_worker())
+    need = each.per_worker()
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    places = sum(
+        min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes
+    )
+    if places < each.workers:
+        wanted = " and ".join(f"{amount:g} {name}" for name, amount in need.items())
         raise UserError(
-            f"a trial needs {wanted} ({each.workers} workers), the cluster has {has}: "
-            "lower `resources` or give the study a larger cluster"
+            f"a trial needs {each.workers} worker(s) with {wanted} each; the cluster has room for "
+            f"{places}: lower `resources` or give the study a larger cluster"
         )
-    return min(fits)
+    return places // each.workers
+
+
+def release(group: str) -> None:
+    """Remove a placement group (hexadecimal id) whose owner died: Ray keeps its CPUs otherwise."""
+    ray.util.remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group))))
 
 
 def hardware() -> dict[str, float]:

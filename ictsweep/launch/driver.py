@@ -42,7 +42,7 @@ def drive(assignment: Assignment, machines: Machines, ray_folder: str) -> None:
     while _forward(assignment, 0.01):
         pass
     if run.error is not None:
-        _post(assignment.trial, {"fail": {"kind": "error", "message": _first_line(run.error)}})
+        _post(assignment.trial, {"fail": {"kind": "error", "message": _gist(run.error)}})
 
 
 class _Run(threading.Thread):
@@ -84,7 +84,7 @@ def _post(trial: int, letter: Any) -> None:
     ray.tune.report({"trial": trial, "letter": json.dumps(letter)})
 
 
-def _first_line(error: BaseException) -> str:
+def _gist(error: BaseException) -> str:
     """The line of a remote traceback that says what happened: the last that is not blank."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

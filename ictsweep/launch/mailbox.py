@@ -21,6 +21,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._letters: dict[int, asyncio.Queue[Letter]] = defaultdict(asyncio.Queue)
         self._recorded: dict[tuple[int, int, int], asyncio.Event] = defaultdict(asyncio.Event)
+        self._groups: dict[int, str] = {}
         self._verdicts: dict[tuple[int, int], bool] = {}
         self._decided: dict[tuple[int, int], asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -37,6 +38,14 @@ class Mailbox:
         """Wait for the verdict at a rung: whether to go on."""
         await self._decided[trial, rung_kimg].wait()
         return self._verdicts[trial, rung_kimg]
+
+    async def settle(self, trial: int, group: str) -> None:
+        """The trial's workers live in this placement group (hexadecimal id)."""
+        self._groups[trial] = group
+
+    async def group_of(self, trial: int) -> str | None:
+        """Where the trial's workers settled, if they got that far."""
+        return self._groups.get(trial)
 
     async def next_letter(self, trial: int, timeout_s: float) -> Letter | None:
         """The trial's next letter, or None when none came in time."""

@@ -7,6 +7,7 @@ from typing import Any
 import ray
 import ray.train
 import ray.train.torch
+import ray.util
 import torch
 
 from ictsweep.config import trial_config
@@ -46,6 +47,9 @@ class RayRuntime:
         self.world_size = context.get_world_size()
         self.device: torch.device = ray.train.torch.get_device()  # pyright: ignore[reportAttributeAccessIssue]
         self._trial = trial
+        group = ray.util.get_current_placement_group()
+        if self.rank == 0 and group is not None:
+            mailbox.settle.remote(trial, group.id.hex())
         self._mailbox = mailbox
 
     def report(self, measurement: Measurement) -> None:

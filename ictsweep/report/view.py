@@ -129,7 +129,7 @@ class StudyView:
         """How many trials the study will have: its configurations and the further seeds of trial
         0.
         """
-        return self.spec.trials + self.spec.replicates - 1
+        return self.spec.total
 
     @property
     def finished(self) -> bool:

@@ -75,7 +75,7 @@ class Engine:
     @property
     def total(self) -> int:
         """How many trials the study runs: its configurations, and the baseline's further seeds."""
-        return self.spec.trials + self.spec.replicates - 1
+        return self.spec.total
 
     @property
     def finished(self) -> bool:
@@ -103,13 +103,15 @@ class Engine:
         """Take one event in. The log's order is the only order."""
         if event.kind == "study":
             self.slots = self.slots or int(event.data["slots"])
+            self._failures, self.halted = [], ""  # who opens it again has seen why it halted
         elif event.kind == "ask":
             self._asked(event)
         elif event.kind == "measure":
             self._arrived(event)
         elif event.kind == "fail":
             assert event.trial is not None
-            self._failed[event.trial] = (event.data["kind"], event.data["message"])
+            first = (event.data["kind"], event.data["message"])
+            self._failed.setdefault(event.trial, first)  # what follows is its consequence
         elif event.kind == "verdict":
             self._decided(event)
 
@@ -215,12 +217,9 @@ class Engine:
             self._ended(number, action, card, searched)
 
     def _ended(self, number: int, action: Action, card: Card, searched: bool) -> None:
-        states = {
-            Action.STOP: State.PRUNED, Action.COMPLETE: State.COMPLETE, Action.FAIL: State.FAILED
-        }  # fmt: skip
         if searched:
             value = card.value if action == Action.COMPLETE else None
-            self.sampler.finish(number, states[action], value)
+            self.sampler.finish(number, action.state, value)
         self._failures = [*self._failures, card.reason] if action == Action.FAIL else []
         if len(self._failures) >= FAILURES_IN_A_ROW:
             self.halted = (

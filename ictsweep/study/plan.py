@@ -23,7 +23,7 @@ def expected_kimg(spec: StudySpec) -> float:
 
 def _lines(spec: StudySpec) -> list[str]:
     kind = "each rung a complete run of its own" if spec.short_run else "points of one run"
-    full = (spec.trials + spec.replicates - 1) * spec.rungs[-1]
+    full = spec.total * spec.rungs[-1]
     expected = expected_kimg(spec)
     return [
         f"study {spec.study}: {spec.trials} configurations, trial 0 on {spec.replicates} seeds, "

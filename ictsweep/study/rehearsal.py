@@ -7,18 +7,17 @@ from pathlib import Path
 
 import torch
 
+from ictsweep.config import TrialConfig
 from ictsweep.data import load
 from ictsweep.errors import UserError
 from ictsweep.networks import UNet
 from ictsweep.problems import Problem
-from ictsweep.study.space import resolve
 from ictsweep.study.spec import StudySpec
 
 
-def rehearse(spec: StudySpec) -> list[Problem]:
-    """What is wrong with the trial block's data, or with its network for images of their size."""
-    config = resolve(spec, {})
-    key = ("trial", "data", "path") if config.data.path else ("trial", "data")
+def rehearse(config: TrialConfig) -> list[Problem]:
+    """What is wrong with a configuration's data, or with its network for images of their size."""
+    key = ("data", "path") if config.data.path else ("data",)
     try:
         images = load(config.data)
     except UserError as error:
@@ -27,7 +26,7 @@ def rehearse(spec: StudySpec) -> list[Problem]:
         with torch.device("meta"):
             UNet(config.network, images.shape)
     except ValueError as error:
-        return [Problem(("trial", "network"), str(error))]
+        return [Problem(("network",), str(error))]
     return []
 
 

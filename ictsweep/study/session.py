@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ictsweep.data import load
+from ictsweep.errors import StudyError, UserError
 from ictsweep.launch.cluster import cluster, hardware, machines, slots
 from ictsweep.launch.mailbox import open_mailbox
 from ictsweep.records import LOG_VERSION, Event
@@ -50,16 +51,21 @@ def run_session(place: Place) -> str:
     """
     folder, spec = place.folder, place.folder.spec()
     with Log(folder) as log:
-        warm_up(spec, place.cache)
+        measure = warm_up(spec, place.cache)
+        _same_measure(folder, measure)
         with cluster(place.address):
             resources = spec.resources
             each = machines(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
             fitting = min(slots(each), place.max_trials or sys.maxsize)
-            folder.write_manifest(manifest(hardware()))
-            log.append([_opened(fitting)])
-            memory = Memory(distributions(spec), spec.sampler, spec.seed)
-            engine = Engine(spec, baseline(spec), memory)
+            engine = Engine(
+                spec, baseline(spec), Memory(distributions(spec), spec.sampler, spec.seed)
+            )
             engine.replay(folder.events())
+            _enough(folder, engine, fitting)
+            folder.write_manifest(manifest(hardware()))
+            opened = _opened(fitting, measure)
+            log.append([opened])
+            engine.apply(opened)
             mailbox = open_mailbox()
             conductor = Conductor(folder, log, engine, mailbox)
             assign = assignments(
@@ -70,15 +76,43 @@ def run_session(place: Place) -> str:
             return engine.halted
 
 
-def warm_up(spec: StudySpec, cache: Path) -> None:
-    """Load the data and train (or find) the extractor once, before any worker needs it."""
+def warm_up(spec: StudySpec, cache: Path) -> dict[str, str]:
+    """Load the data and train (or find) the extractor once, before any worker needs it; what the
+    study measures with.
+    """
     config = resolve(spec, {})
-    yardstick(config, load(config.data), spec.seed, cache)
+    evaluator = yardstick(config, load(config.data), spec.seed, cache)
+    return {"data": evaluator.digest, "extractor": evaluator.extractor.weights}
 
 
-def _opened(fitting: int) -> Event:
+def _enough(folder: StudyFolder, engine: Engine, fitting: int) -> None:
+    """The study's clock counts on its slots: with fewer, a trial would wait for one that cannot
+    start.
+    """
+    if fitting < engine.slots:
+        raise UserError(
+            f"{folder.path}: this study was begun with {engine.slots} trials at once; here is room "
+            f"for {fitting}. Give it a cluster as large as the one it began on."
+        )
+
+
+def _same_measure(folder: StudyFolder, measure: dict[str, str]) -> None:
+    """A study is measured by one yardstick from its first session to its last."""
+    for event in folder.events()[:1]:
+        changed = [name for name, value in measure.items() if event.data[name] != value]
+        if changed:
+            raise StudyError(
+                f"{folder.path}: the {' and the '.join(changed)} changed since this study "
+                "began; "
+                "its old and new values could not be compared. Restore what it had, or begin "
+                "another study."
+            )
+
+
+def _opened(fitting: int, measure: dict[str, str]) -> Event:
     data = {
-        "version": LOG_VERSION, "slots": fitting, "host": platform.node(), "process": os.getpid()
+        "version": LOG_VERSION, "slots": fitting, "host": platform.node(), "process": os.getpid(),
+        **measure,
     }  # fmt: skip
     return Event(kind="study", time=time.time(), data=data)
 

@@ -107,6 +107,11 @@ class StudySpec:
     resources: Resources = Resources()
 
     @property
+    def total(self) -> int:
+        """How many trials it runs: the configurations, and the further seeds of trial 0."""
+        return self.trials + self.replicates - 1
+
+    @property
     def rungs(self) -> tuple[int, ...]:
         """The budgets (kimg) at which trials are judged; the last is the full one."""
         return ladder(self.stopping, self.trial["budget_kimg"])

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 import yaml
 
 from ictsweep.errors import StudyError
-from ictsweep.files import write_atomic
+from ictsweep.files import heal, whole_lines, write_atomic
 from ictsweep.records import LOG_VERSION, Event, TrialRecord, trials
 from ictsweep.study.spec import StudySpec, spec_from_dict, spec_to_dict
 
@@ -33,13 +33,17 @@ class StudyFolder:
     def create(cls, path: Path, spec: StudySpec) -> "StudyFolder":
         """A new study folder holding its spec; StudyError if there is one already."""
         folder = cls(path)
-        if (path / "study.yaml").exists():
-            raise StudyError(
-                f"{path}: this study exists already. Continue it with `ictsweep resume {path}`, "
-                "give the new one another name with `--name NAME`, or move the folder away."
-            )
         (path / "trials").mkdir(parents=True, exist_ok=True)
-        (path / "events.jsonl").touch()
+        with Log(folder):  # nobody else is starting it
+            if any(event.kind == "ask" for event in folder.events()):
+                raise StudyError(
+                    f"{path}: this study exists already. Continue it with `ictsweep resume "
+                    f"{path}`, give the new one another name with `--name NAME`, or move the "
+                    "folder away."
+                )
+            write_atomic(
+                path / "events.jsonl", b""
+            )  # it stopped before its first trial: begin anew
         text = yaml.safe_dump(spec_to_dict(spec), sort_keys=False, allow_unicode=True)
         write_atomic(path / "study.yaml", text.encode())
         return folder
@@ -73,11 +77,7 @@ class StudyFolder:
         out.
         """
         path = self.path / "events.jsonl"
-        if not path.exists():
-            return []
-        text = path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        events = [_event(path, n, line) for n, line in enumerate(whole.splitlines(), 1)]
+        events = [_event(path, n, line) for n, line in enumerate(whole_lines(path), 1)]
         for event in events[:1]:
             _check_version(path, event)
         return events
@@ -101,7 +101,7 @@ class Log:
     def __init__(self, folder: StudyFolder) -> None:
         self._lock = _lock(folder)
         path = folder.path / "events.jsonl"
-        _heal(path)
+        heal(path)
         self._file: IO[bytes] = path.open("ab")
 
     def append(self, events: Iterable[Event]) -> None:
@@ -163,10 +163,3 @@ def _lock(folder: StudyFolder) -> IO[str]:
     file.write(f"{os.uname().nodename}, process {os.getpid()}")
     file.flush()
     return file
-
-
-def _heal(path: Path) -> None:
-    """Cut a torn last line, so that the next append starts a line of its own."""
-    with path.open("r+b") as file:
-        text = file.read()
-        file.truncate(text.rfind(b"\n") + 1)

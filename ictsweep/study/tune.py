@@ -20,6 +20,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from ictsweep.files import write_atomic
+from ictsweep.launch.cluster import release
 from ictsweep.launch.driver import Machines, drive
 from ictsweep.launch.worker import Assignment
 from ictsweep.records import Action, Event, trials
@@ -39,6 +40,7 @@ class Conductor:
         self._log = log
         self._mailbox = mailbox
         self._launched: set[int] = set()
+        self.error: OSError | None = None
         for event in folder.events():
             self._tell(event)
         self._decide()
@@ -54,6 +56,12 @@ class Conductor:
         self._record(event)
         self._decide()
 
+    def release(self, number: int) -> None:
+        """Free what the trial's workers held, should their own driver not have done it."""
+        group: Any = ray.get(self._mailbox.group_of.remote(number))
+        if group is not None:
+            release(group)
+
     def next_launch(self) -> int | None:
         """A trial that should run and has no processes yet in this session."""
         waiting = [n for n in self.engine.outstanding() if n not in self._launched]
@@ -64,11 +72,17 @@ class Conductor:
         return waiting[0]
 
     def _decide(self) -> None:
-        while (event := self.engine.due(time.time())) is not None:
+        while self.error is None and (event := self.engine.due(time.time())) is not None:
             self._record(event)
 
     def _record(self, event: Event) -> None:
-        self._log.append([event])
+        if self.error is not None:
+            return  # the log could not be written: nothing more may be decided
+        try:
+            self._log.append([event])
+        except OSError as error:
+            self.error = error
+            raise
         self.engine.apply(event)
         self._tell(event)
 
@@ -134,6 +148,7 @@ class StudyScheduler(FIFOScheduler):
 
     def _lost(self, trial: Any, message: str) -> None:
         number = trial.config["assignment"].trial
+        self._conductor.release(number)
         if number in self._conductor.engine.outstanding():
             data = {"kind": "lost", "message": message}
             self._conductor.take(Event(kind="fail", time=time.time(), trial=number, data=data))
@@ -176,7 +191,21 @@ def assignments(
 
 
 def conduct(conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines) -> None:
-    """Run the study to its end on the Ray cluster this process is connected to."""
+    """Run the study to its end on the Ray cluster this process is connected to.
+
+    OSError when the log could not be written: the study is as its log says.
+    """
+    try:
+        _run_tune(conductor, assign, machines)
+    except ray.tune.TuneError:
+        if conductor.error is not None:
+            raise conductor.error from None
+        raise
+
+
+def _run_tune(
+    conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines
+) -> None:
     ray_folder = conductor.folder.path.absolute() / "ray"
     ray.tune.run(
         ray.tune.with_resources(

@@ -31,15 +31,16 @@ def fit_lineage(
     for budget, asked_at in runs(rungs, short_run):
         last = budget == rungs[-1]
         if (budget, budget) in recorded and not last:
-            if not runtime.verdict(budget):
-                return False
-            continue
-        known = {kimg for run, kimg in recorded if run == budget}
-        run = replace(job, config=job.config.with_budget(budget), rungs=asked_at, recorded=known)
-        if not Trainer(run, runtime).fit():
+            go_on = runtime.verdict(budget)
+        else:
+            known = {kimg for run, kimg in recorded if run == budget}
+            config = job.config.with_budget(budget)
+            run = replace(job, config=config, rungs=asked_at, recorded=known)
+            go_on = Trainer(run, runtime).fit()
+        if runtime.rank == 0 and not (last and go_on):
+            _forget(job, budget)  # neither a promoted short run nor a stopped run is continued
+        if not go_on:
             return False
-        if not last and runtime.rank == 0:  # a promoted short run is never continued
-            _forget(job, budget)
     return True
 
 

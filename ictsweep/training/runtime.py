@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ictsweep.files import append_line
 from ictsweep.records import Measurement
 
 _log = logging.getLogger(__name__)
@@ -52,9 +53,7 @@ class LocalRuntime:
         """Append to measurements.jsonl in the run's folder, and log one line."""
         if self.rank:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(json.dumps(asdict(measurement)) + "\n")
+        append_line(self._path, json.dumps(asdict(measurement)))
         scores = "  ".join(
             f"{name} {value:.4g} ± {measurement.errors[name]:.2g}"
             for name, value in measurement.values.items()

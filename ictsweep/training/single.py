@@ -6,6 +6,7 @@ from pathlib import Path
 from ictsweep.config import TrialConfig
 from ictsweep.data import Images, load
 from ictsweep.evaluation import Evaluator, prepare
+from ictsweep.files import whole_lines
 from ictsweep.training.runtime import LocalRuntime, barrier
 from ictsweep.training.trainer import Job, Trainer
 
@@ -51,9 +52,5 @@ def yardstick(config: TrialConfig, images: Images, seed: int, cache: Path) -> Ev
 
 def _recorded(out: Path, run_kimg: int) -> frozenset[int]:
     """The kimg of this run that measurements.jsonl has; a torn last line does not count."""
-    path = out / "measurements.jsonl"
-    if not path.exists():
-        return frozenset()
-    text = path.read_text()
-    lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    lines = map(json.loads, whole_lines(out / "measurements.jsonl"))
     return frozenset(line["kimg"] for line in lines if line["run_kimg"] == run_kimg)

@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ictsweep.errors import TrainingError
+from ictsweep.files import flush_folder
 
 KEPT = 2  # of each run: the newest, and the one before it should the newest be unreadable
 
@@ -66,8 +67,11 @@ def save_checkpoint(folder: Path, state: TrainState, meta: Meta) -> Path:
     of the run go.
     """
     place = folder / meta.name
-    beside = folder / f".{meta.name}.{os.getpid()}"
-    shutil.rmtree(beside, ignore_errors=True)
+    if place.exists() and is_whole(place) and read_meta(place) == meta:
+        return place  # a resumed run is where its checkpoint was taken
+    for torn in folder.glob(f".{meta.run_kimg:06d}-*"):  # left by a kill in mid-write
+        shutil.rmtree(torn, ignore_errors=True)
+    beside = folder / f".{meta.name}.new"
     beside.mkdir(parents=True)
     with (beside / "state.pt").open("wb") as file:
         torch.save(state.state_dict(), file)
@@ -77,8 +81,10 @@ def save_checkpoint(folder: Path, state: TrainState, meta: Meta) -> Path:
         json.dump({**asdict(meta), "sha256": _sha256(beside / "state.pt")}, file)
         file.flush()
         os.fsync(file.fileno())
-    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        os.replace(place, folder / f".{meta.name}.old")
     os.replace(beside, place)
+    flush_folder(folder)
     for old in checkpoints(folder, meta.run_kimg)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return place
@@ -124,10 +130,7 @@ def restore_newest(
     """
     for path in reversed(checkpoints(folder, expected.run_kimg)):
         if not is_whole(path):
-            shutil.rmtree(
-                path, ignore_errors=True
-            )  # damaged after it was written: the one before it serves
-            continue
+            continue  # damaged after it was written: the one before it serves
         meta = read_meta(path)
         if (meta.config_digest, meta.seed) != (expected.config_digest, expected.seed):
             raise TrainingError(

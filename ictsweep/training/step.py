@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ictsweep.consistency import Method, consistency_loss
+from ictsweep.errors import UserError
 from ictsweep.networks import draw_mask
 from ictsweep.seeds import derive_seed
 
@@ -51,10 +52,10 @@ class Share:
 def share_of(batch: int, block: int, rank: int, world_size: int, micro: int | None) -> Share:
     """Rank's share of a global batch made of blocks.
 
-    ValueError if the blocks do not divide evenly over the ranks.
+    UserError if the blocks do not divide evenly over the ranks.
     """
     if (batch // block) % world_size:
-        raise ValueError(
+        raise UserError(
             f"a global batch of {batch} is {batch // block} blocks of {block} images, which "
             f"{world_size} workers cannot share evenly: "
             f"choose a number of workers that divides {batch // block}"

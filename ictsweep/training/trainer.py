@@ -63,7 +63,7 @@ class Trainer:
             config.optimizer.batch, config.optimizer.block,
             runtime.rank, runtime.world_size, job.micro_batch,
         )  # fmt: skip
-        self.images = 0
+        self.seen = 0
         self.train_s = 0.0
         self.loss = self.grad_norm = float("nan")
 
@@ -73,8 +73,8 @@ class Trainer:
         """
         self._restore()
         while True:
-            kimg = self.images / 1000
-            if self.images and kimg % self.config.evaluate.every_kimg == 0:
+            kimg = self.seen / 1000
+            if self.seen and kimg % self.config.evaluate.every_kimg == 0:
                 if kimg not in self.job.recorded:
                     self._measure(int(kimg))
                 if kimg in self.job.rungs and not self.runtime.verdict(int(kimg)):
@@ -99,17 +99,17 @@ class Trainer:
         self._guard()
         self.state.optimizer.step()
         self.state.ema.update_parameters(self.state.model)
-        self.images += batch
+        self.seen += batch
         self.train_s += time.perf_counter() - started
 
     def _inputs(self, offset: int, count: int) -> tuple[Tensor, Draws]:
-        first = self.images + offset
+        first = self.seen + offset
         pixels = self.loader.batch(first, count).to(self.runtime.device)
         draws = draw(
             self.config.method, self.job.images.shape, self.mask_size,
             seed=self.job.seed, first=first, count=count,
             block=self.config.optimizer.block,
-            progress=self._progress(self.images), device=self.runtime.device,
+            progress=self._progress(self.seen), device=self.runtime.device,
         )  # fmt: skip
         return to_model(pixels), draws
 
@@ -127,7 +127,7 @@ class Trainer:
         if total != total or abs(total) == float("inf"):
             raise Diverged(
                 f"loss {self.loss:g}, gradient norm {self.grad_norm:g} "
-                f"at {self.images / 1000:g} kimg, N = {self._levels(self.images)}"
+                f"at {self.seen / 1000:g} kimg, N = {self._levels(self.seen)}"
             )
 
     def _measure(self, kimg: int) -> None:
@@ -148,7 +148,7 @@ class Trainer:
                 values=scores.values,
                 errors=scores.errors,
                 passports=scores.passports,
-                levels=self._levels(self.images - self.config.optimizer.batch),  # last trained on
+                levels=self._levels(self.seen - self.config.optimizer.batch),  # last trained on
                 loss=self.loss,
                 grad_norm=self.grad_norm,
                 train_s=self.train_s,
@@ -173,8 +173,8 @@ class Trainer:
 
     def _meta(self) -> Meta:
         return Meta(
-            config_digest=self.config.digest(), seed=self.job.seed,
-            run_kimg=self.config.budget_kimg, images=self.images, train_s=self.train_s,
+            config_digest=f"{self.config.digest()}-{self.job.images.digest}", seed=self.job.seed,
+            run_kimg=self.config.budget_kimg, images=self.seen, train_s=self.train_s,
             loss=self.loss, grad_norm=self.grad_norm,
         )  # fmt: skip
 
@@ -182,7 +182,7 @@ class Trainer:
         folder = self.job.folder / "checkpoints"
         meta = restore_newest(folder, self.state, self.runtime.device, self._meta())
         if meta is not None:
-            self.images, self.train_s = meta.images, meta.train_s
+            self.seen, self.train_s = meta.images, meta.train_s
             self.loss, self.grad_norm = meta.loss, meta.grad_norm
 
 
