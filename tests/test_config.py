@@ -178,7 +178,7 @@ def test_errors_survive_the_way_between_processes():
 
 
 @pytest.mark.parametrize(
-    ("batch", "block"), [(1, 1), (32, 4), (48, 2), (64, 8), (100, 1), (256, 32), (4096, 32)]
+    ("batch", "block"), [(1, 1), (32, 4), (48, 6), (64, 8), (100, 25), (256, 32), (4096, 32)]
 )
 def test_a_batch_is_whole_blocks_that_2_4_or_8_workers_share(batch: int, block: int):
     assert Optimizer(batch=batch).block == block
