@@ -4,6 +4,7 @@ the study's folder, nothing else.
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -35,12 +36,14 @@ def quiet(log: Path) -> Iterator[Console]:
     log.parent.mkdir(parents=True, exist_ok=True)
     screen = os.fdopen(os.dup(1), "w", buffering=1)
     kept = [os.dup(1), os.dup(2)]
+    sys.stdout.flush()
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
             yield Console(file=screen)
         finally:
+            sys.stdout.flush()
             for number, saved in enumerate(kept, 1):
                 os.dup2(saved, number)
                 os.close(saved)

@@ -1,0 +1,74 @@
+"""The front door: exit codes, one message, nothing started."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ictsweep import __version__
+from ictsweep.cli import main
+from tests.training.small import SPACE
+
+DIGITS = Path(__file__).parents[1] / "search_spaces" / "digits.yaml"
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """Run a command line in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["ictsweep", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_version_and_help(call) -> None:
+    assert call("--version")[:2] == (0, f"{__version__}\n")
+    code, out, _ = call("--help")
+    assert code == 0
+    assert {"check", "run", "resume", "train", "status", "report"} <= set(re.findall(r"\w+", out))
+
+
+def test_check_says_what_will_run(call) -> None:
+    code, out, _ = call("check", str(DIGITS))
+    assert code == 0
+    assert "rungs: 4, 12, 36 kimg (each rung a complete run of its own)" in out
+    assert "method.pairs.steps.period" in out
+
+
+@pytest.mark.parametrize("command", ["check", "run", "train"])
+def test_wrong_input_is_one_message_and_nothing_is_started(
+    call, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "my.yaml").write_text(SPACE.replace("dropout: 0.2", "dropuot: 0.2"))
+    code, out, err = call(command, "my.yaml")
+    assert code == 2
+    assert out == ""
+    assert err.startswith("ictsweep: my.yaml:5:40: trial.network.dropuot: unknown key; allowed: ")
+    assert err.endswith("did you mean dropout?\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["my.yaml"]
+
+
+def test_data_and_network_are_tried_before_anything_starts(call, tmp_path: Path) -> None:
+    missing = SPACE.replace("{name: digits}", "{name: array, path: nowhere.npz}")
+    (tmp_path / "my.yaml").write_text(missing)
+    code, _, err = call("run", "my.yaml")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "my.yaml:4:29: trial.data.path: nowhere.npz: no such file" in err
+    (tmp_path / "my.yaml").write_text(SPACE)
+    code, _, err = call("train", "my.yaml", "--set", "network.channel_mult=[1, 1, 1, 1, 1]")
+    assert code == 2
+    assert err.startswith("ictsweep: --set: network: images of 8x8 do not fit")
+    assert [p.name for p in tmp_path.iterdir()] == ["my.yaml"]
+
+
+@pytest.mark.parametrize("command", ["resume", "status", "report"])
+def test_no_such_study(call, command: str) -> None:
+    code, _, err = call(command, "nothing")
+    assert code == 2
+    assert err.startswith("ictsweep: nothing: not a study folder")
