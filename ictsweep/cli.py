@@ -8,7 +8,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from ictsweep import __version__
 from ictsweep.errors import IctsweepError, TrainingError, UserError
@@ -60,9 +59,10 @@ def _version(
 @app.command()
 def check(space: Space) -> None:
     """Validate a search space and say what it will run, without running it."""
+    from ictsweep.live import console_on
     from ictsweep.study.plan import plan
 
-    Console().print(plan(_read(space)))
+    console_on(sys.stdout).print(plan(_read(space)))
 
 
 @app.command()
@@ -123,15 +123,19 @@ def train(
     config = overridden(_read(space), set_ or [])
     if problems := rehearse(config):
         raise UserError("\n".join(f"--set: {problem}" for problem in problems))
-    train_once(config, out=out, cache=out / ".cache", seed=seed, micro_batch=micro_batch)
+    try:
+        train_once(config, out=out, cache=out / ".cache", seed=seed, micro_batch=micro_batch)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command continues it", err=True)
+        raise
 
 
 @app.command()
 def status(study: Study, storage: Storage = _STORAGE) -> None:
     """Say how a study stands (it may be running)."""
-    from ictsweep.live import snapshot
+    from ictsweep.live import console_on, snapshot
 
-    Console().print(snapshot(_folder(study, storage)))
+    console_on(sys.stdout).print(snapshot(_folder(study, storage)))
 
 
 @app.command()

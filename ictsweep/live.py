@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ictsweep.records import Event, State, TrialRecord, trials
-from ictsweep.study.forecast import forecast
+from ictsweep.study.forecast import MOST, forecast
 from ictsweep.study.spec import StudySpec
 from ictsweep.study.store import StudyFolder
 
@@ -41,13 +42,18 @@ def quiet(log: Path) -> Iterator[Console]:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
-            yield Console(file=screen)
+            yield console_on(screen)
         finally:
             sys.stdout.flush()
             for number, saved in enumerate(kept, 1):
                 os.dup2(saved, number)
                 os.close(saved)
             screen.flush()
+
+
+def console_on(file: TextIO) -> Console:
+    """A console that wraps lines on a terminal only: logs are for grep."""
+    return Console(file=file, width=None if file.isatty() else 200, highlight=False)
 
 
 @contextlib.contextmanager
@@ -68,7 +74,10 @@ def snapshot(folder: StudyFolder) -> RenderableType:
     """The study as it stands: counts, best, time left, and its latest trials."""
     spec, events = folder.spec(), folder.events()
     records = trials(events)
-    return Group(Text(headline(spec, records, events)), _table(spec, records))
+    head = [headline(spec, records, events)]
+    if any(r.state == State.RUNNING for r in records) and not folder.driven():
+        head = [f"no driver is running; continue with: ictsweep resume {folder.path}", *head]
+    return Group(*map(Text, head), _table(spec, records))
 
 
 def headline(spec: StudySpec, records: Sequence[TrialRecord], events: Sequence[Event]) -> str:
@@ -79,8 +88,11 @@ def headline(spec: StudySpec, records: Sequence[TrialRecord], events: Sequence[E
     parts = [f"{spec.study}: {len(records)}/{spec.total} trials asked", states or "none yet"]
     if best is not None:
         parts.append(f"best {spec.minimize} {final_value(spec, best):.4g} (trial {best.number})")
+    started = max((e.time for e in events if e.kind == "study"), default=time.time())
+    if State.RUNNING in count:
+        parts.append(f"{timedelta(seconds=round(time.time() - started))} passed")
     left = seconds_left(spec, events)
-    if left is not None and left > 0:
+    if left:
         parts.append(f"about {timedelta(seconds=round(left))} left")
     return "  |  ".join(parts)
 
@@ -104,7 +116,7 @@ def seconds_left(spec: StudySpec, events: Sequence[Event]) -> float | None:
     any verdict.
     """
     opened = [i for i, event in enumerate(events) if event.kind == "study"]
-    if not opened:
+    if not opened or spec.total > MOST:
         return None
     session = events[opened[-1] :]
     slots = int(events[opened[0]].data["slots"])
@@ -118,7 +130,12 @@ def seconds_left(spec: StudySpec, events: Sequence[Event]) -> float | None:
 
 def _table(spec: StudySpec, records: Sequence[TrialRecord]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("trial", "state", *[f"{kimg} kimg" for kimg in spec.rungs], "why it ended"):
+    for column in (
+        "trial",
+        "state",
+        *[f"{kimg} kimg" for kimg in spec.rungs],
+        "what it does, why it ended",
+    ):
         table.add_column(column, justify="left" if column[0].isalpha() else "right")
     running = [r for r in records if r.state == State.RUNNING]
     ended = [r for r in records if r.state != State.RUNNING]
@@ -133,7 +150,17 @@ def _row(spec: StudySpec, record: TrialRecord) -> list[RenderableType]:
     for kimg in spec.rungs:
         measured = record.at_rung(kimg, short_run=spec.short_run)
         cells.append(f"{measured.values[spec.minimize]:.4g}" if measured else "")
-    return [*cells, record.reason[:60]]
+    return [*cells, record.reason[:60] or _doing(record)]
+
+
+def _doing(record: TrialRecord) -> str:
+    """What a running trial does, as far as its log tells."""
+    if not record.launches:
+        return "waits for a place"
+    if not record.measurements or record.measurements[-1].ends_run:
+        return "starts" if not record.measurements else f"past {record.measurements[-1].kimg} kimg"
+    last = record.measurements[-1]
+    return f"at {last.kimg} of {last.run_kimg} kimg"
 
 
 def _live(folder: StudyFolder, console: Console, done: threading.Event) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import ray
@@ -40,6 +41,7 @@ def cluster(address: str | None) -> Iterator[None]:
     settings = _SETTINGS if address else _SETTINGS | _OWN
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    terminate = signal.getsignal(signal.SIGTERM)
     ray.init(
         address=address,
         include_dashboard=False if address is None else None,
@@ -47,6 +49,7 @@ def cluster(address: str | None) -> Iterator[None]:
         logging_level=logging.ERROR,
         runtime_env={"env_vars": {name: os.environ[name] for name in settings}},
     )
+    signal.signal(signal.SIGTERM, terminate)  # Ray takes it; to end cleanly is our caller's
     try:
         yield
     finally:

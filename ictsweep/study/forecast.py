@@ -10,6 +10,10 @@ from ictsweep.records import Event, Measurement, State, measure_event
 from ictsweep.study.engine import Engine
 from ictsweep.study.spec import StudySpec
 
+# Running ahead takes a second for some hundred trials, and far larger studies need no forecast to
+# the kimg.
+MOST = 300
+
 Score = Callable[[int, int], float]
 
 

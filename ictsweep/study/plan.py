@@ -5,7 +5,7 @@ from rich.table import Table
 
 from ictsweep.records import Event
 from ictsweep.study.engine import Engine
-from ictsweep.study.forecast import NoSampler, chance, run_ahead, trained_kimg
+from ictsweep.study.forecast import MOST, NoSampler, chance, run_ahead, trained_kimg
 from ictsweep.study.spec import Axis, StudySpec
 
 
@@ -23,17 +23,27 @@ def expected_kimg(spec: StudySpec) -> float:
 
 def _lines(spec: StudySpec) -> list[str]:
     kind = "each rung a complete run of its own" if spec.short_run else "points of one run"
-    full = spec.total * spec.rungs[-1]
-    expected = expected_kimg(spec)
     return [
         f"study {spec.study}: {spec.trials} configurations, trial 0 on {spec.replicates} seeds, "
         f"minimize {spec.minimize}",
         f"rungs: {', '.join(map(str, spec.rungs))} kimg ({kind}); "
         f"the best 1 in {spec.stopping.reduction} go on",
-        f"training: about {expected:,.0f} kimg if ranks were a matter of chance "
-        f"({full:,} kimg would take every trial straight to its end)",
+        f"training: {_training(spec)}",
         f"each trial: {spec.resources.workers} worker(s)",
     ]
+
+
+def _training(spec: StudySpec) -> str:
+    full = spec.total * spec.rungs[-1]
+    if spec.total > MOST:
+        return f"at most {full:,} kimg in one long run each"
+    expected = expected_kimg(spec)
+    if expected >= full:
+        return (
+            f"about {expected:,.0f} kimg; running every trial straight to its end would take "
+            f"{full:,}: with so few trials, stopping saves nothing"
+        )
+    return f"about {expected:,.0f} kimg if ranks were chance; every trial to its end: {full:,}"
 
 
 def _axes(spec: StudySpec) -> Table:

@@ -25,7 +25,7 @@ def rehearse(config: TrialConfig) -> list[Problem]:
     try:
         with torch.device("meta"):
             UNet(config.network, images.shape)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # torch refuses sizes that no memory could hold
         return [Problem(("network",), str(error))]
     return []
 

@@ -82,6 +82,18 @@ class StudyFolder:
             _check_version(path, event)
         return events
 
+    def driven(self) -> bool:
+        """Whether a driver holds the study now (as far as this machine can tell)."""
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
     def trials(self) -> list[TrialRecord]:
         """The trials of the log, by number."""
         return trials(self.events())

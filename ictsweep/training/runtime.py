@@ -61,6 +61,11 @@ class LocalRuntime:
         _log.info("%d/%d kimg  N %d  loss %.4g  %s", measurement.kimg, measurement.run_kimg,
                   measurement.levels, measurement.loss, scores)  # fmt: skip
 
+    def say(self, line: str) -> None:
+        """Log a line, once."""
+        if not self.rank:
+            _log.info(line)
+
     def verdict(self, rung_kimg: int) -> bool:
         """Always go on: there is no study to stop the run."""
         return True

@@ -23,6 +23,7 @@ def train_once(
     runtime = LocalRuntime(out)
     try:
         images = load(config.data)
+        runtime.say(f"{out}: {len(images.pixels):,} images, {config.budget_kimg} kimg to train")
         if runtime.rank == 0:
             yardstick(config, images, seed, cache)
         barrier()
@@ -35,7 +36,9 @@ def train_once(
             recorded=_recorded(out, config.budget_kimg),
             micro_batch=micro_batch,
         )
-        Trainer(job, runtime).fit()
+        trainer = Trainer(job, runtime)
+        trainer.fit()
+        runtime.say(f"done: {out}/measurements.jsonl, samples/, checkpoints/")
     finally:
         runtime.close()
 

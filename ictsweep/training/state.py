@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from ictsweep.errors import TrainingError
+from ictsweep.errors import UserError
 from ictsweep.files import flush_folder
 
 KEPT = 2  # of each run: the newest, and the one before it should the newest be unreadable
@@ -125,7 +125,7 @@ def restore_newest(
     """Restore the newest whole checkpoint of the run `expected` describes; None where there is none
     yet.
 
-    TrainingError if the folder holds a checkpoint of another configuration or seed: continuing it
+    UserError if the folder holds a checkpoint of another configuration or seed: continuing it
     would be a lie.
     """
     for path in reversed(checkpoints(folder, expected.run_kimg)):
@@ -133,7 +133,7 @@ def restore_newest(
             continue  # damaged after it was written: the one before it serves
         meta = read_meta(path)
         if (meta.config_digest, meta.seed) != (expected.config_digest, expected.seed):
-            raise TrainingError(
+            raise UserError(
                 f"{path}: a checkpoint of another configuration or seed. "
                 "Choose another folder with --out, or delete this one to start anew."
             )

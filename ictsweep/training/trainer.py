@@ -2,6 +2,7 @@
 neither Ray nor the study.
 """
 
+import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from ictsweep.training.optimizer import build_optimizer
 from ictsweep.training.runtime import Runtime, distribute, gather, mean_over_ranks
 from ictsweep.training.state import Meta, TrainState, restore_newest, save_checkpoint
 from ictsweep.training.step import Draws, accumulate, draw, share_of
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +187,7 @@ class Trainer:
         if meta is not None:
             self.seen, self.train_s = meta.images, meta.train_s
             self.loss, self.grad_norm = meta.loss, meta.grad_norm
+            _log.info("continued at %d of %d kimg", self.seen // 1000, self.config.budget_kimg)
 
 
 def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -> Denoiser:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ictsweep.config import Optimizer
-from ictsweep.errors import Diverged, TrainingError, UserError
+from ictsweep.errors import Diverged, UserError
 from ictsweep.training import Trainer
 from ictsweep.training.state import checkpoints
 from ictsweep.training.step import draw, share_of
@@ -104,7 +104,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, cache
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path, cache: Path) -> None:
     Trainer(job(tmp_path, cache), Recorder()).fit()
     other = replace(config(), optimizer=replace(config().optimizer, lr=2e-3))
-    with pytest.raises(TrainingError, match="another configuration"):
+    with pytest.raises(UserError, match="another configuration"):
         Trainer(job(tmp_path, cache, config=other), Recorder()).fit()
 
 

@@ -122,6 +122,10 @@ def _scale(fig: go.Figure, info: SliceInfo) -> None:
     elif info.axis.choices is not None:
         names = [plain(setting(c)) for c in info.axis.choices]
         fig.update_xaxes(type="category", categoryorder="array", categoryarray=names)
+    else:
+        low, high = float(info.axis.low or 0), float(info.axis.high or 0)
+        room = 0.04 * (high - low)
+        fig.update_xaxes(range=[low - room, high + room])  # the box, not only where points fell
     fig.update_xaxes(title_text=title, nticks=6, showgrid=False)
     values = [v for cloud in info.clouds for v in cloud.values]
     if wide(values):
