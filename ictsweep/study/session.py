@@ -102,10 +102,8 @@ def _same_measure(folder: StudyFolder, measure: dict[str, str]) -> None:
         changed = [name for name, value in measure.items() if event.data[name] != value]
         if changed:
             raise StudyError(
-                f"{folder.path}: the {' and the '.join(changed)} changed since this study "
-                "began; "
-                "its old and new values could not be compared. Restore what it had, or begin "
-                "another study."
+                f"{folder.path}: the {' and the '.join(changed)} changed since this study began: "
+                "old and new values could not be compared. Restore it, or begin another study."
             )
 
 
