@@ -134,3 +134,37 @@ def test_forecast_counts_the_clock() -> None:
     events = play(lone, order=random.Random(0), slots=1)
     assert trained_kimg(events) == 52.0
     assert forecast(lone, 1, events) == (52.0, 52.0)
+
+
+def test_decisions_are_taken_in_the_order_of_the_clock_by_hand() -> None:
+    """Two slots, launching costs 2 kimg. Trials 0 and 1 arrive at rung 4 at clock 6; 0 goes on
+    and is due at 6 + 12 = 18, trial 1 is out; trial 2 is asked at 6, due at 6 + 2 + 4 = 12: before
+    trial 0, although it began later.
+    """
+    mind = engine(spec(trials=3, replicates=1))
+    mind.apply(Event(kind="study", time=0.0, data={"slots": 2}))
+    events = run_ahead(mind, lambda trial, rung: float(trial))
+    order = [
+        (e.kind, e.trial, e.data["card"]["rung_kimg"] if e.kind == "verdict" else 0)
+        for e in decisions(events)
+    ]
+    assert order == [
+        ("ask", 0, 0), ("ask", 1, 0), ("verdict", 0, 4), ("verdict", 1, 4), ("ask", 2, 0),
+        ("verdict", 2, 4), ("verdict", 0, 12), ("verdict", 0, 36),
+    ]  # fmt: skip
+    assert mind.clock == 6 + 12 + 36
+
+
+def test_the_first_failure_is_the_reason_whatever_follows_it() -> None:
+    mind = engine(spec(trials=1, replicates=1))
+    mind.apply(Event(kind="study", time=0.0, data={"slots": 1}))
+    ask = mind.due(0.0)
+    assert ask is not None
+    mind.apply(ask)
+    for kind, message in (("diverged", "loss nan"), ("error", "teardown")):
+        data = {"kind": kind, "message": message}
+        mind.apply(Event(kind="fail", time=0.0, trial=0, data=data))
+    verdict = mind.due(0.0)
+    assert verdict is not None
+    assert verdict.data["action"] == "stop"
+    assert verdict.data["card"]["reason"] == "diverged: loss nan"
