@@ -11,6 +11,17 @@ import typer
 
 from ictsweep import __version__
 from ictsweep.errors import IctsweepError, TrainingError, UserError
+from ictsweep.options import (
+    Address,
+    MaxTrials,
+    MicroBatch,
+    Recompute,
+    Reports,
+    Run,
+    Space,
+    Storage,
+    Study,
+)
 
 if TYPE_CHECKING:
     from ictsweep.study.session import Place
@@ -23,25 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Space = Annotated[Path, typer.Argument(metavar="SPACE", help="A search space (YAML).")]
-Study = Annotated[
-    Path, typer.Argument(metavar="STUDY", help="A study's folder, or its name under --storage.")
-]
-Storage = Annotated[Path, typer.Option(help="Where study folders live.")]
-Reports = Annotated[Path, typer.Option(help="Where HTML reports are written.")]
-Address = Annotated[
-    str | None,
-    typer.Option(help="A running Ray cluster (`auto` to find it); default: this machine."),
-]
-MaxTrials = Annotated[
-    int | None,
-    typer.Option(min=1, help="At most so many trials at once (default: as many as fit)."),
-]
-MicroBatch = Annotated[
-    int | None,
-    typer.Option(min=1, help="Images per forward pass and worker: bounds memory, not the result."),
-]
 
 _STORAGE = Path(".ictsweep/studies")
 _REPORTS = Path("reports")
@@ -62,7 +54,7 @@ def check(space: Space) -> None:
     from ictsweep.live import console_on
     from ictsweep.study.plan import plan
 
-    console_on(sys.stdout).print(plan(_read(space)))
+    console_on(sys.stdout).print(plan(*_read(space)))
 
 
 @app.command()
@@ -74,17 +66,21 @@ def run(
     address: Address = None,
     max_trials: MaxTrials = None,
     micro_batch: MicroBatch = None,
+    recompute: Recompute = False,
 ) -> None:
     """Run a study from its beginning to its report."""
     from ictsweep.study.session import Place
     from ictsweep.study.spec import renamed
     from ictsweep.study.store import StudyFolder
 
-    spec = _read(space)
+    spec, _ = _read(space)
     if name is not None:
         spec = renamed(spec, name)
     folder = StudyFolder.create(storage / spec.study, spec)
-    place = Place(folder=folder, address=address, max_trials=max_trials, micro_batch=micro_batch)
+    place = Place(
+        folder=folder, address=address, max_trials=max_trials,
+        micro_batch=micro_batch, recompute=recompute,
+    )  # fmt: skip
     _session(place, reports)
 
 
@@ -95,12 +91,14 @@ def resume(
     reports: Reports = _REPORTS,
     address: Address = None,
     micro_batch: MicroBatch = None,
+    recompute: Recompute = False,
 ) -> None:
     """Continue an interrupted study where its log ends."""
     from ictsweep.study.session import Place
 
     folder = _folder(study, storage)
-    _session(Place(folder=folder, address=address, micro_batch=micro_batch), reports)
+    place = Place(folder=folder, address=address, micro_batch=micro_batch, recompute=recompute)
+    _session(place, reports)
 
 
 @app.command()
@@ -113,6 +111,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path(".ictsweep/runs/trial"),
     seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
     micro_batch: MicroBatch = None,
+    recompute: Recompute = False,
 ) -> None:
     """Train the trial block once, at full budget, without Ray (also under torchrun)."""
     from ictsweep.study.rehearsal import rehearse
@@ -120,14 +119,51 @@ def train(
     from ictsweep.training import train_once
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = overridden(_read(space), set_ or [])
+    spec, _ = _read(space)
+    config = overridden(spec, set_ or [])
     if problems := rehearse(config):
         raise UserError("\n".join(f"--set: {problem}" for problem in problems))
     try:
-        train_once(config, out=out, cache=out / ".cache", seed=seed, micro_batch=micro_batch)
+        train_once(
+            config, out=out, cache=out / ".cache", seed=seed,
+            micro_batch=micro_batch, recompute=recompute,
+        )  # fmt: skip
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command continues it", err=True)
         raise
+
+
+@app.command()
+def ema(
+    run: Run,
+    sigma_rel: Annotated[float, typer.Option(help="Relative width of the average, 0 to 0.28.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the averaged weights.")],
+) -> None:
+    """Make an average of another width from a run's snapshots (post_hoc.snapshots)."""
+    from ictsweep.training.reconstruct import write_average
+
+    made = write_average(run, sigma_rel, out)
+    typer.echo(
+        f"{out}: width {sigma_rel:g} at {made.images / 1000:g} kimg, from {made.snapshots} "
+        f"snapshots; its profile is {made.error:.2%} off the exact one"
+    )
+
+
+@app.command()
+def level(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")],
+    tries: Annotated[int, typer.Option(min=2, help="How many levels are tried.")] = 10,
+    low: Annotated[float, typer.Option(help="The lowest level to try.")] = 0.2,
+    high: Annotated[float, typer.Option(help="The highest level to try.")] = 10.0,
+    images: Annotated[
+        int | None, typer.Option(min=32, help="Samples per try (default: as evaluated).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
+) -> None:
+    """Search the best intermediate level of two-step sampling for a trained model."""
+    from ictsweep.training.level import search_level
+
+    search_level(run, tries=tries, low=low, high=high, images=images, seed=seed, say=typer.echo)
 
 
 @app.command()
@@ -146,15 +182,18 @@ def report(study: Study, storage: Storage = _STORAGE, reports: Reports = _REPORT
     typer.echo(build(_folder(study, storage).path, reports))
 
 
-def _read(space: Path) -> "StudySpec":
-    """The spec of a file, checked against the data it names."""
-    from ictsweep.study.rehearsal import placed, rehearse
-    from ictsweep.study.space import read_checked, resolve
+def _read(space: Path) -> tuple["StudySpec", list[str]]:
+    """The spec of a file, tried on the data and the first weights that it names, and what that
+    showed, in lines.
+    """
+    from ictsweep.study.rehearsal import placed, rehearse_study
+    from ictsweep.study.space import read_checked
 
     spec, document = read_checked(space)
-    if problems := rehearse(resolve(spec, {})):
-        raise document.errors([problem.under("trial") for problem in problems])
-    return placed(spec)
+    problems, facts = rehearse_study(spec)
+    if problems:
+        raise document.errors(problems)
+    return placed(spec), facts
 
 
 def _folder(study: Path, storage: Path) -> "StudyFolder":

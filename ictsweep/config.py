@@ -4,22 +4,28 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from operator import attrgetter
+from dataclasses import dataclass, field, is_dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from ictsweep.consistency import METHODS, Method
+from ictsweep.consistency import METHODS, CleanPairs, FixedEma, HalfLifeEma, Method, PowerEma
 from ictsweep.data import DataConfig
 from ictsweep.errors import UserError
-from ictsweep.evaluation import EvaluateConfig
-from ictsweep.networks import PRESETS, UNetConfig
-from ictsweep.problems import Problem
+from ictsweep.evaluation import EvaluateConfig, level_problems
+from ictsweep.networks import PRESETS, NetworkConfig
+from ictsweep.optimizers import Adam, AdamW, Lion, RAdam
+from ictsweep.problems import Problem, shown
 from ictsweep.schema import Presets, plain, read
+from ictsweep.starts import CheckpointInit, EdmInit, RandomInit
+from ictsweep.variants import keys
 
-BLOCKS: Presets = MappingProxyType({UNetConfig: PRESETS, Method: METHODS})
+BLOCKS: Presets = MappingProxyType({NetworkConfig: PRESETS, Method: METHODS})
+
+BF16_LEVELS = 161  # the finest grid on which bf16 still tells neighbouring levels apart
+
+Width = Annotated[float, Gt(0), Lt(0.28)]
 
 
 class ConfigError(UserError):
@@ -34,55 +40,46 @@ class ConfigError(UserError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizer:
-    """RAdam (Liu et al. 2020, arXiv:1908.03265), as in iCT. `batch` is global: the number of
-    workers never changes it.
+class PostHoc:
+    """Averages kept so that others can be made after training (Karras et al. 2024,
+    arXiv:2312.02696, section 3.2).
+
+    `snapshots` times in a run, evenly spaced, the power-function averages of both widths are
+    saved; 0 keeps none.
     """
 
-    name: Literal["radam"] = "radam"
-    lr: Annotated[float, Gt(0)] = 1e-4
-    batch: Annotated[int, Ge(1)]
-    betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999)
+    snapshots: Annotated[int, Ge(0)] = 0
+    sigma_rel: tuple[Width, Width] = (0.05, 0.10)
 
-    @property
-    def block(self) -> int:
-        """Images of the batch that share a random generator: at most 32, and few enough that 2, 4
-        or 8 workers can share any batch that they divide. Workers take whole blocks, so an image's
-        randomness never depends on how many there are.
-        """
-        share = self.batch // math.gcd(self.batch, 8)
-        return max(size for size in range(1, 33) if share % size == 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ema:
-    """Power-function average of the weights (Karras et al. 2024, arXiv:2312.02696, section 3.1).
-
-    `sigma_rel` is its width relative to the length of the run; the profile exists below 12^(-1/2).
-    """
-
-    sigma_rel: Annotated[float, Gt(0), Lt(0.28)] = 0.05
+    def __post_init__(self) -> None:
+        if self.sigma_rel[0] == self.sigma_rel[1]:
+            raise ValueError(f"sigma_rel {list(self.sigma_rel)}: two different widths are needed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
     """One training run. ConfigError if its parts do not fit together.
 
-    `budget_kimg` is its length in thousands of images; every schedule is a share of it. It is a
-    multiple of evaluate.every_kimg, which is a whole number of batches.
+    `ema` is the average of the weights that is evaluated. `budget_kimg` is the run's length in
+    thousands of images; every schedule is a share of it. It is a multiple of evaluate.every_kimg,
+    which is a whole number of batches. `precision`: float32 with or without TF32 products, or the
+    network in 16 bit; bf16 only up to 161 noise levels, unless it is asked for at any.
     """
 
     data: DataConfig
-    network: UNetConfig
+    network: NetworkConfig
     method: Method
-    optimizer: Optimizer
-    ema: Ema = Ema()
-    precision: Literal["tf32", "fp32"] = "tf32"
+    optimizer: RAdam | Adam | AdamW | Lion
+    ema: PowerEma | FixedEma | HalfLifeEma = field(default_factory=PowerEma)
+    post_hoc: PostHoc = PostHoc()
+    init: RandomInit | CheckpointInit | EdmInit = field(default_factory=RandomInit)
+    precision: Literal["tf32", "fp32", "fp16", "bf16", "bf16_at_any_level"] = "tf32"
     budget_kimg: Annotated[int, Ge(1)]
     evaluate: EvaluateConfig
 
     def __post_init__(self) -> None:
-        if problems := [*_length_problems(self), *_level_problems(self)]:
+        parts = _method_problems(self), _guidance_problems(self), _precision_problems(self)
+        if problems := [*_length_problems(self), *(p for part in parts for p in part)]:
             raise ConfigError(problems)
 
     def with_budget(self, kimg: int) -> "TrialConfig":
@@ -90,8 +87,15 @@ class TrialConfig:
         return replace(self, budget_kimg=kimg)
 
     def value(self, path: str) -> Any:
-        """The value at a dotted path, such as "method.distance.c_scale"."""
-        return attrgetter(path)(self)
+        """The value at a dotted path, such as "method.distance.c_scale"; AttributeError if the
+        variants chosen have none.
+        """
+        found: Any = self
+        for key in path.split("."):
+            if not is_dataclass(found) or key not in keys(type(found)):
+                raise AttributeError(f"{path}: there is no {key}")
+            found = getattr(found, key)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """All values in JSON types, presets resolved; `trial_config` reads it back."""
@@ -107,7 +111,8 @@ def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
     """The configuration that plain values describe; ConfigError listing all that is wrong.
 
     `network` and `method` start from a preset and override it: {preset: tiny, dropout: 0.1}.
-    Without a preset they must be complete.
+    Without a preset they must be complete. Parts that come in variants are chosen by `name`:
+    {preset: ict, distance: {name: l2}}.
     """
     config, problems = read(TrialConfig, mapping, presets=BLOCKS)
     if config is None:
@@ -126,23 +131,40 @@ def _length_problems(config: TrialConfig) -> Iterable[Problem]:
         yield Problem(("evaluate", "every_kimg"), f"{message}; expected a multiple of {unit}")
 
 
-def _level_problems(config: TrialConfig) -> Iterable[Problem]:
-    pairs, mid = config.method.pairs, config.evaluate.mid_sigma
-    steps, low, high = pairs.steps, pairs.grid.sigma_min, pairs.grid.sigma_max
-    if steps.s1 < steps.s0:
-        message = f"got {steps.s1}; expected at least s0 {steps.s0}, where the doubling starts"
-        yield Problem(("method", "pairs", "steps", "s1"), message)
-    if low >= high:
-        message = f"got {high}; expected more than sigma_min {low}"
-        yield Problem(("method", "pairs", "grid", "sigma_max"), message)
+def _method_problems(config: TrialConfig) -> Iterable[Problem]:
+    """Parts of the method that do not fit each other, and levels where samples cannot pause."""
+    method = config.method
+    if found := method.misfits():
+        yield from (Problem(("method", *path), message) for path, message in found)
+    elif not isinstance(method.pairs, CleanPairs):  # whose samples come from a solver of its own
+        levels = level_problems(config.evaluate, method.pairs.boundary, method.pairs.sigma_max)
+        yield from (Problem(("evaluate", *path), message) for path, message in levels)
+
+
+def _guidance_problems(config: TrialConfig) -> Iterable[Problem]:
+    guidance, network = config.evaluate.guidance, config.network
+    if guidance == 1:
         return
-    if not low < mid < high:
-        message = f"got {mid}; expected a noise level between sigma_min {low} and sigma_max {high}"
-        yield Problem(("evaluate", "mid_sigma"), message)
-    try:
-        pairs.density.probabilities(pairs.grid.levels(2))
-    except ValueError as error:
-        yield Problem(("method", "pairs", "density"), str(error), at_key=True)
-    except OverflowError:
-        message = f"got {pairs.grid.rho}; sigma^(1/rho) overflows; values near 7 are usual"
-        yield Problem(("method", "pairs", "grid", "rho"), message)
+    place = ("evaluate", "guidance")
+    if not network.classes:
+        message = "guidance needs a network that knows classes; set network.classes, or guidance 1"
+        yield Problem(place, f"got {guidance}; {message}")
+    elif not network.label_dropout:
+        message = (
+            "guidance compares with samples of no class, which a network learns by "
+            "network.label_dropout above 0 (it is 0)"
+        )
+        yield Problem(place, f"got {guidance}; {message}")
+
+
+def _precision_problems(config: TrialConfig) -> Iterable[Problem]:
+    if config.precision != "bf16":
+        return
+    levels = config.method.pairs.levels(1.0)
+    if levels > BF16_LEVELS:
+        message = (
+            f"got {shown('bf16')}; method.pairs reaches {levels} noise levels, and beyond "
+            f"{BF16_LEVELS} neighbours differ by less than bf16 resolves (the gradient loses its "
+            "direction); use fp16, or bf16_at_any_level to have it all the same"
+        )
+        yield Problem(("precision",), message)

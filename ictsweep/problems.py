@@ -64,7 +64,12 @@ def did_you_mean(word: Any, options: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     if len(word) > 2:
         near = near or [option for option in by_lower if word.lower() in option]
+        near = near or [option for option in by_lower if _like_a_part(word.lower(), option)]
     return f"; did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def _like_a_part(word: str, option: str) -> bool:
+    return bool(difflib.get_close_matches(word, option.split("_"), n=1, cutoff=0.8))
 
 
 def mismatch(hint: Any, value: Any) -> str:
@@ -106,7 +111,10 @@ def bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 def number_type(hint: Any) -> type | None:
     """int or float if the annotation is that of a number, else None."""
     base, _ = bare(hint)
-    return float if base == int | float else base if base in (int, float) else None
+    options = _options(base)  # a number that may be left out is one all the same
+    if len(options) == 1 and get_origin(base) in (Union, UnionType):
+        base, _ = bare(options[0])
+    return base if base in (int, float) else None
 
 
 _NAMES = {

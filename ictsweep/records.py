@@ -56,7 +56,9 @@ class Measurement:
     `run_kimg` is the length of the run it was taken in and `kimg` the images seen in that run, both
     in thousands: under `short_run` a rung is a complete run of its own, so equal `kimg` with
     different `run_kimg` are different things. `values`, `errors` (one standard error) and
-    `passports` share their keys ("fd", "fd_2step").
+    `passports` share their keys ("fd", "fd_2step"). `levels` is N and `stage` how many steps of the
+    curriculum were complete at the last training step; `grad_cosine` compares the gradient in the
+    run's precision with float32 at the beginning of that stage (None where they are the same).
     """
 
     run_kimg: int
@@ -70,6 +72,8 @@ class Measurement:
     train_s: float
     evaluate_s: float
     samples: str | None = None
+    stage: int | None = None
+    grad_cosine: float | None = None
 
     @property
     def ends_run(self) -> bool:

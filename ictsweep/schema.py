@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ictsweep.problems import KeyPath, Problem, bare, did_you_mean, mismatch, shown, wanted
+from ictsweep.variants import inputs, variant_name, variants
+from ictsweep.wording import Block, block_form, no_block, no_variant, unknown_key
 
 T = TypeVar("T")
-Presets = Mapping[type, Mapping[str, Any]]
+Presets = Mapping[Any, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,12 @@ def read(
 ) -> tuple[T | None, list[Problem]]:
     """`given` as an instance of dataclass `cls`, or None and everything that is wrong with it.
 
-    A block whose class is in `presets` starts from the preset that it names and overrides values
-    of it; without a name it must be complete. ValueErrors of the dataclasses' own checks become
-    problems of their block; other exceptions pass.
+    A field annotated with a union of dataclasses is a block whose `name` chooses one of them;
+    without it the block continues the variant it would have had if left out, or the first. Another
+    variant starts from its own defaults. A block whose annotation is in `presets` starts from the
+    preset that it names and overrides values of it; without a preset it must be complete.
+    ValueErrors of the dataclasses' own checks become problems of their block; other exceptions
+    pass.
     """
     reader = _Reader(presets, [])
     value = reader.block(cls, given, MISSING, ())
@@ -56,17 +61,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def leaves(cls: type) -> dict[KeyPath, Any]:
-    """The annotation of every value (not block) below dataclass `cls`, by path, in their order."""
-    hints = get_type_hints(cls, include_extras=True)
-    found: dict[KeyPath, Any] = {}
-    for field in _inputs(cls):
-        hint = hints[field.name]
-        below = leaves(hint) if is_dataclass(hint) else {(): hint}  # type: ignore[arg-type]
-        found |= {(field.name, *path): leaf for path, leaf in below.items()}
-    return found
-
-
 class _Reader:
     """One reading: collects problems on the way down."""
 
@@ -74,17 +68,24 @@ class _Reader:
         self.presets = presets
         self.problems = problems
 
-    def block(self, cls: Any, given: Any, base: Any, path: KeyPath) -> Any:
-        """An instance of `cls`, missing values from `base`; meaningless once there are problems."""
+    def block(
+        self, hint: Any, given: Any, base: Any, path: KeyPath, around: Block | None = None
+    ) -> Any:
+        """An instance of one of `hint`'s dataclasses, missing values from `base`; meaningless once
+        there are problems.
+        """
         if not isinstance(given, Mapping):
-            self._add(path, f"got {shown(given)}; expected {self._form(cls)}")
+            self._add(path, no_block(given, hint, self.presets.get(hint, {})))
             return base
         before = len(self.problems)
-        self._unknown_keys(given, self._keys(cls), path)
-        if cls in self.presets:
-            base = self._preset(cls, given, path)
-        hints = get_type_hints(cls, include_extras=True)
-        values = {f.name: self._field(f, hints[f.name], given, base, path) for f in _inputs(cls)}
+        if hint in self.presets:
+            base = self._preset(hint, given, path)
+        cls = self._variant(hint, given, base, path, around)
+        self._unknown_keys(given, Block(hint, cls, path, around))
+        if cls is None:  # nothing can be said of values
+            return base
+        base, here = base if type(base) is cls else MISSING, Block(hint, cls, path, around)
+        values = {f.name: self._field(f, inner, given, base, here) for f, inner in inputs(cls)}
         return base if len(self.problems) > before else self._build(cls, values, path)
 
     def _build(self, cls: Any, values: dict[str, Any], path: KeyPath) -> Any:
@@ -94,14 +95,34 @@ class _Reader:
             self._add(path, str(error), at_key=True)
             return MISSING
 
-    def _unknown_keys(self, given: Mapping[str, Any], keys: list[str], path: KeyPath) -> None:
-        for key in given:
-            if key not in keys:
-                message = f"unknown key; allowed: {', '.join(keys)}{did_you_mean(key, keys)}"
-                self._add((*path, key), message, at_key=True)
+    def _variant(
+        self, hint: Any, given: Mapping[str, Any], base: Any, path: KeyPath, around: Block | None
+    ) -> Any:
+        """The dataclass that a block chooses; None when its name is none of them."""
+        known = variants(hint)
+        name = given.get("name", MISSING)
+        own = type(base) if base is not MISSING else next(iter(known.values()))
+        if len(known) == 1 or name is MISSING:
+            return own
+        if not isinstance(name, str) or name not in known:
+            self._add((*path, "name"), no_variant(name, Block(hint, None, path, around)))
+            return None
+        if isinstance(preset := given.get("preset"), str) and known[name] is not own:
+            table = self.presets.get(hint, {})
+            if preset in table:
+                message = f"got {shown(name)}; preset {preset} is {variant_name(own)}; remove one"
+                self._add((*path, "name"), message)
+        return known[name]
 
-    def _preset(self, cls: Any, given: Mapping[str, Any], path: KeyPath) -> Any:
-        table = self.presets[cls]
+    def _unknown_keys(self, given: Mapping[str, Any], here: Block) -> None:
+        allowed = ["preset"] * (here.hint in self.presets) + here.keys()
+        for key in given:
+            if key not in allowed:
+                message = unknown_key(key, allowed, given, here)
+                self._add((*here.path, key), message, at_key=True)
+
+    def _preset(self, hint: Any, given: Mapping[str, Any], path: KeyPath) -> Any:
+        table = self.presets[hint]
         known = f"one of {', '.join(table)}"
         name = given.get("preset", MISSING)
         if isinstance(name, str) and name in table:
@@ -109,24 +130,24 @@ class _Reader:
         if name is not MISSING:
             message = f"got {shown(name)}; expected {known}{did_you_mean(name, table)}"
             self._add((*path, "preset"), message)
-        elif any(not _holds(given, leaf) for leaf in leaves(cls)):
+        elif not _complete(hint, given):
             self._add(path, f"no preset; add preset: {known}", at_key=True)
         else:
             return MISSING
-        return next(iter(table.values()))  # stands in, so that the block's other values are checked
+        return _stand_in(hint, given, table)  # so that the block's other values are checked
 
     def _field(
-        self, field: Field[Any], hint: Any, given: Mapping[str, Any], base: Any, path: KeyPath
+        self, field: Field[Any], hint: Any, given: Mapping[str, Any], base: Any, here: Block
     ) -> Any:
-        default = _default(field) if base is MISSING else getattr(base, field.name)
-        path = (*path, field.name)
+        default = default_of(field) if base is MISSING else getattr(base, field.name)
+        path = (*here.path, field.name)
         if field.name not in given:
             if default is MISSING:
                 self._add(path, f"missing; expected {self._form(hint)}", at_key=True)
             return default
         value = given[field.name]
-        if is_dataclass(hint):
-            return self.block(hint, value, default, path)
+        if variants(hint):
+            return self.block(hint, value, default, path, here)
         if custom := _custom(hint):
             result, problems = custom.reader(value)
             self.problems += [problem.under(*path) for problem in problems]
@@ -141,13 +162,9 @@ class _Reader:
             self.problems += _leaf_problems(hint, items, path, error)
             return value
 
-    def _keys(self, cls: Any) -> list[str]:
-        names = [field.name for field in _inputs(cls)]
-        return ["preset", *names] if cls in self.presets else names
-
     def _form(self, hint: Any) -> str:
-        if is_dataclass(hint):
-            return f"a block of keys: {', '.join(self._keys(hint)) or 'none'}"
+        if variants(hint):
+            return block_form(hint, presets=hint in self.presets)
         custom = _custom(hint)
         return custom.form if custom else wanted(hint)
 
@@ -155,11 +172,8 @@ class _Reader:
         self.problems.append(Problem(path, message, at_key))
 
 
-def _inputs(cls: Any) -> list[Field[Any]]:
-    return [field for field in fields(cls) if field.init]
-
-
-def _default(field: Field[Any]) -> Any:
+def default_of(field: Field[Any]) -> Any:
+    """What a field holds when it is left out; MISSING if it must be given."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
@@ -167,12 +181,23 @@ def _custom(hint: Any) -> ReadBy | None:
     return next((data for data in bare(hint)[1] if isinstance(data, ReadBy)), None)
 
 
-def _holds(given: Any, path: KeyPath) -> bool:
-    for key in path:
-        if not isinstance(given, Mapping) or key not in given:
-            return False
-        given = given[key]
-    return True
+def _complete(hint: Any, given: Any) -> bool:
+    """Whether a block gives every value of the variant that it chooses."""
+    if not isinstance(given, Mapping):
+        return False
+    known = variants(hint)
+    cls = known.get(str(given.get("name"))) or next(iter(known.values()))
+    asked = [(f.name, inner) for f, inner in inputs(cls) if f.name != "name"]
+    return all(
+        name in given and (not variants(inner) or _complete(inner, given[name]))
+        for name, inner in asked
+    )
+
+
+def _stand_in(hint: Any, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+    """A preset of the variant that a block names, or the first."""
+    named = variants(hint).get(str(given.get("name")))
+    return next((p for p in table.values() if type(p) is named), next(iter(table.values())))
 
 
 @cache  # making a validator costs more than using it, and a search space uses each many times
@@ -190,9 +215,10 @@ def _leaf_problems(hint: Any, value: Any, path: KeyPath, error: ValidationError)
     found: dict[KeyPath, Problem] = {}
     for detail in error.errors():
         where, part, allowed = path, value, hint
-        index = detail["loc"][0] if detail["loc"] else None
-        if isinstance(index, int) and isinstance(value, tuple) and index < len(value):
-            where, part, allowed = (*path, index), value[index], _element(hint, index)
+        for index in detail["loc"]:
+            if not (isinstance(index, int) and isinstance(part, tuple) and index < len(part)):
+                break
+            where, part, allowed = (*where, index), part[index], _element(allowed, index)
         found.setdefault(where, Problem(where, mismatch(allowed, part)))
     whole = found.pop(path, None)  # often a consequence of its elements
     return list(found.values()) or [p for p in [whole] if p]

@@ -12,30 +12,49 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ictsweep"
 
 BASE = {"records", "errors", "seeds", "files"}
-FORMS = {"problems", "schema"}  # plain values read into dataclasses
+FORMS = {
+    "problems",
+    "variants",
+    "wording",
+    "schema",
+    "pruning",
+}  # plain values read into dataclasses
+CHOICES = {"optimizers", "starts"}  # parts of a trial that are values of their own
+TRIAL = {"config", "study.configurations", "study.parameters", "study.domains", "study.facts"}
 PURE = {"consistency", "networks", "data", "evaluation"}
-READING = {"study.spec", "study.axes", "study.source", "study.store", "study.noise"}
+READING = {
+    "study.spec",
+    "study.axes",
+    "study.conditions",
+    "study.source",
+    "study.store",
+    "study.noise",
+}
 DECIDING = {"study.rungs", "study.engine", "study.forecast", "study.memory", "study.plan"}
 
 ALLOWED: dict[str, set[str]] = {
-    **{name: BASE for name in BASE | PURE},
-    "problems": BASE,
-    "schema": BASE | FORMS,
-    "config": BASE | FORMS | PURE,
-    "training": BASE | PURE | {"config"},
+    **{name: BASE for name in BASE | PURE | CHOICES},
+    **{name: BASE | FORMS for name in FORMS},
+    "config": BASE | FORMS | PURE | CHOICES,
+    "training": BASE | FORMS | PURE | CHOICES | {"config"},
     "launch": BASE | PURE | {"config", "training"},
     **{name: BASE | FORMS | READING for name in READING},
     **{name: BASE | READING | DECIDING for name in DECIDING},
-    "study.space": BASE | FORMS | PURE | READING | {"config", "study.soundness"},
-    "study.soundness": BASE | FORMS | PURE | READING | {"config"},
-    "study.rehearsal": BASE | FORMS | PURE | READING | {"config"},
+    **{
+        name: BASE | FORMS | PURE | CHOICES | READING | TRIAL
+        for name in (*sorted(TRIAL - {"config"}), "study.soundness")
+    },
+    "study.space": BASE | FORMS | PURE | READING | TRIAL | {"study.soundness"},
+    "study.rehearsal": BASE | FORMS | PURE | READING | TRIAL | {"training"},
     "study.tune": BASE | READING | DECIDING | {"launch"},
     "study.session": BASE | PURE | READING | DECIDING
     | {"config", "training", "launch", "study.space", "study.tune"},
     "report": BASE | READING | {"", "report"},  # "" is the version
     "live": BASE | READING | DECIDING,
+    "options": set(),
     "cli": BASE | READING | DECIDING
-    | {"", "live", "report", "training", "study.rehearsal", "study.space", "study.session"},
+    | {"", "live", "options", "report", "training"}
+    | {"study.rehearsal", "study.space", "study.session"},
 }  # fmt: skip
 
 OUTSIDE: dict[str, set[str]] = {  # library -> the layers that may import it

@@ -38,7 +38,48 @@ def test_check_says_what_will_run(call) -> None:
     code, out, _ = call("check", str(DIGITS))
     assert code == 0
     assert "rungs: 4, 12, 36 kimg (each rung a complete run of its own)" in out
+    assert "data: digits, 1,797 images of 1x8x8, 10 classes" in out
+    assert "network: tiny with changes (song), 180,193 parameters, first weights random" in out
+    assert "method: ict: pairs grid, endpoint data, path one_sample, teacher student, " in out
     assert "method.pairs.steps.period" in out
+
+
+METHODS = """\
+search:
+  method.preset: {choices: [ict, gaf]}
+  method.endpoint.share: {range: [0.2, 0.8], when: {method.preset: gaf}}
+"""
+
+
+def test_check_says_which_trials_have_a_parameter(call, tmp_path: Path) -> None:
+    head, tail = DIGITS.read_text().split("search:\n")
+    (tmp_path / "my.yaml").write_text(head + METHODS + "\n" + tail[tail.index("trials:") :])
+    code, out, _ = call("check", "my.yaml")
+    assert code == 0
+    assert re.search(
+        r"method\.endpoint\.share +the range \[0\.2, 0\.8\], when method\.preset is", out
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "{preset: ict}", "{preset: ect, pairs: {steps: {name: doubling}}}",
+            "got text 'doubling'; doubling belongs to pairs grid; pairs continuous takes staged_",
+        ),
+        ("{preset: ict}", "{preset: ect, teacher: {name: ema}}", "trial.method.teacher: got ema; "),
+        ("dropout: 0.3}", "dropout: 0.3, classes: 5}", "the labels of the data digits go from 0 "),
+        ("precision: fp32", "init: {name: checkpoint, path: nowhere}", "trial.init.path: nowhere"),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_are_refused(
+    call, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    (tmp_path / "my.yaml").write_text(DIGITS.read_text().replace(old, new))
+    code, out, err = call("check", "my.yaml")
+    assert (code, out) == (2, "")
+    assert says in err
 
 
 @pytest.mark.parametrize("command", ["check", "run", "train"])

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ictsweep.config import ConfigError, Optimizer, TrialConfig, trial_config
+from ictsweep.config import ConfigError, TrialConfig, trial_config
 from ictsweep.consistency import METHODS
 from ictsweep.networks import PRESETS
-from ictsweep.schema import leaves
+from ictsweep.optimizers import RAdam, block_of
+from ictsweep.variants import leaves
 
 BLOCK: dict[str, Any] = {
     "data": {"name": "digits"},
@@ -39,7 +41,7 @@ def test_presets_are_overridden_value_by_value():
     assert config.network.channels == PRESETS["tiny"].channels
     assert config.method.distance.c_scale == 1e-3
     assert config.method.pairs == METHODS["ict"].pairs
-    assert config.optimizer == Optimizer(batch=128, lr=1e-4, betas=(0.9, 0.999))
+    assert config.optimizer == RAdam(batch=128, lr=1e-4, betas=(0.9, 0.999))
     assert (config.precision, config.ema.sigma_rel) == ("tf32", 0.05)
 
 
@@ -53,12 +55,15 @@ def test_without_a_preset_a_block_must_be_complete():
     complete = trial_config(BLOCK).to_dict()["network"]
     assert trial_config({**BLOCK, "network": complete}).network.dropout == 0.25
     partial = {key: value for key, value in complete.items() if key != "blocks"}
-    assert said(network=partial) == ["network: no preset; add preset: one of tiny, ddpmpp, ncsnpp"]
+    assert said(network=partial) == [f"network: no preset; add preset: one of {', '.join(PRESETS)}"]
+    assert said(method={"sigma_data": 0.4}) == [
+        f"method: no preset; add preset: one of {', '.join(METHODS)}"
+    ]
 
 
 def test_an_unknown_preset_hides_no_other_problem():
     assert said(network={"preset": "huge", "dropout": 2}) == [
-        "network.preset: got text 'huge'; expected one of tiny, ddpmpp, ncsnpp",
+        f"network.preset: got text 'huge'; expected one of {', '.join(PRESETS)}",
         "network.dropout: got 2; expected a number >= 0 and < 1",
     ]
 
@@ -93,7 +98,7 @@ def test_a_domain_is_what_its_annotation_says(value: float):
 
 
 def test_all_problems_are_listed():
-    lines = said(precision="bf16", optimizer={"lr": -1}, netwrok={}, evaluate=None)
+    lines = said(precision="int8", optimizer={"lr": -1}, netwrok={}, evaluate=None)
     assert [line.split(":")[0] for line in lines] == [
         "netwrok", "optimizer.lr", "optimizer.batch", "precision", "evaluate"
     ]  # fmt: skip
@@ -115,8 +120,8 @@ def test_lengths_must_fit():
     [
         ({"steps": {"s1": 9}}, "method.pairs.steps.s1: got 9; expected at least s0 10"),
         ({"grid": {"sigma_min": 90}}, "method.pairs.grid.sigma_max: got 80.0; expected more than"),
-        ({"grid": {"sigma_min": 1}}, "evaluate.mid_sigma: got 0.821; expected a noise level"),
-        ({"density": {"mean": -300}}, "method.pairs.density: LogNormal(mean=-300.0, std=2.0) has"),
+        ({"grid": {"sigma_min": 1}}, "evaluate.mid_sigma: not given, which means 0.821; "),
+        ({"density": {"mean": -300}}, "method.pairs.density: LogNormal(name='lognormal', m"),
         ({"grid": {"rho": 1e-3}}, "method.pairs.grid.rho: got 0.001; sigma^(1/rho) overflows"),
     ],
 )
@@ -134,20 +139,47 @@ def test_a_rung_is_the_same_configuration_with_another_length():
         config.with_budget(40)
 
 
+def flat(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """The values (not blocks) of nested mappings, by path."""
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in values.items():
+        inside = flat(value, (*path, key)) if isinstance(value, Mapping) else {(*path, key): value}
+        found |= inside
+    return found
+
+
 def test_values_are_found_by_their_dotted_path():
+    """Those of the variants chosen; no other path that a trial could have leads anywhere."""
     config = trial_config(BLOCK)
-    values = config.to_dict()
-    for path in leaves(TrialConfig):
-        expected: Any = values
-        for key in path:
-            expected = expected[key]
-        value = config.value(".".join(map(str, path)))
-        assert (list(value) if isinstance(value, tuple) else value) == expected
+    values = flat(config.to_dict())
+    known = list(leaves(TrialConfig))
+    assert set(values) < set(known)
+    for path in known:
+        dotted = ".".join(map(str, path))
+        if path in values:
+            value = config.value(dotted)
+            assert (list(value) if isinstance(value, tuple) else value) == values[path]
+        else:
+            with pytest.raises(AttributeError):
+                config.value(dotted)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_to_dict_is_complete_and_plain(preset: str):
-    config = trial_config({**BLOCK, "network": {"preset": preset}})
+ROUND_TRIPS = [
+    *({"network": {"preset": name}} for name in PRESETS),
+    *({"method": {"preset": name}} for name in METHODS),
+    *({"optimizer": {"name": name, "batch": 128}} for name in ("radam", "adam", "adamw", "lion")),
+    *({"ema": ema} for ema in ({"name": "fixed", "beta": 0.99}, {"name": "half_life", "kimg": 3})),
+    *({"init": {"name": name, "path": "here"}} for name in ("checkpoint", "edm")),
+    {"method": {"preset": "ict", "pairs": {"density": {"name": "uniform"}}}},
+    {"method": {"preset": "gaf", "endpoint": {"ema": {"name": "fixed"}}}},
+    {"evaluate": {"every_kimg": 32, "schedules": [[10, 1], [5, 2, 1]], "edge_eta": 0.9}},
+    {"post_hoc": {"snapshots": 3}},
+]
+
+
+@pytest.mark.parametrize("changes", ROUND_TRIPS, ids=str)
+def test_to_dict_is_complete_and_plain(changes: dict[str, Any]):
+    config = trial_config({**BLOCK, **changes})
     values = config.to_dict()
     assert trial_config(values) == config
     assert trial_config(json.loads(json.dumps(values))) == config
@@ -178,7 +210,43 @@ def test_errors_survive_the_way_between_processes():
 
 
 @pytest.mark.parametrize(
+    ("precision", "method", "fits"),
+    [
+        ("bf16", {"preset": "ct"}, True),  # 151 levels
+        ("bf16", {"preset": "ict", "pairs": {"steps": {"s1": 160}}}, True),
+        ("bf16", {"preset": "ict", "pairs": {"steps": {"s1": 161}}}, False),
+        ("bf16", {"preset": "ict", "pairs": {"steps": {"period": 0.25}}}, True),  # ends at 161
+        ("bf16", {"preset": "ict"}, False),
+        ("bf16", {"preset": "ect"}, False),
+        ("bf16_at_any_level", {"preset": "ict"}, True),
+        ("fp16", {"preset": "ict"}, True),
+    ],
+)
+def test_bf16_needs_a_coarse_grid(precision: str, method: dict[str, Any], fits: bool):
+    if fits:
+        assert trial_config({**BLOCK, "precision": precision, "method": method})
+    else:
+        (line,) = said(precision=precision, method=method)
+        assert line.startswith("precision: got text 'bf16'; method.pairs reaches ")
+        assert line.endswith("use fp16, or bf16_at_any_level to have it all the same")
+
+
+def test_a_diffusion_model_needs_no_intermediate_level():
+    pairs = {"name": "clean", "sigma_max": 0.5}  # below the level where two-step sampling pauses
+    assert trial_config({**BLOCK, "method": {"preset": "edm", "pairs": pairs}})
+    (line,) = said(method={"preset": "ect", "pairs": {"sigma_max": 0.5}})
+    assert line.startswith("evaluate.mid_sigma: not given, which means 0.821; expected a noise")
+
+
+def test_guidance_needs_labels_that_are_sometimes_hidden():
+    known = {"preset": "tiny", "classes": 10, "label_dropout": 0.1}
+    evaluate = {"every_kimg": 32, "guidance": 1.5}
+    assert trial_config({**BLOCK, "network": known, "evaluate": evaluate})
+    assert said(evaluate=evaluate)[0].startswith("evaluate.guidance: got 1.5; guidance needs a net")
+
+
+@pytest.mark.parametrize(
     ("batch", "block"), [(1, 1), (32, 4), (48, 6), (64, 8), (100, 25), (256, 32), (4096, 32)]
 )
 def test_a_batch_is_whole_blocks_that_2_4_or_8_workers_share(batch: int, block: int):
-    assert Optimizer(batch=batch).block == block
+    assert block_of(batch) == RAdam(batch=batch).block == block

@@ -1,15 +1,15 @@
-"""Noise levels: the grid a consistency model is trained on, and how often each of its intervals is
-visited."""
+"""Noise levels: the grid that discrete methods are trained on, and the densities that say how often
+each level is visited."""
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Gt
 from torch import Tensor
 
-__all__ = ["KarrasGrid", "LogNormal"]
+__all__ = ["KarrasGrid", "LogNormal", "Uniform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +47,22 @@ class KarrasGrid:
 
 @dataclass(frozen=True, kw_only=True)
 class LogNormal:
-    """A log-normal density over noise levels, discretised to the intervals of a grid.
+    """A log-normal density over noise levels: ln sigma ~ N(mean, std^2).
 
-    p(i) is proportional to erf((ln s_{i+1} - mean) / (sqrt2 std)) - erf((ln s_i - mean) / (sqrt2
-    std)), i = 1..n-1. Section 3.5 of Song & Dhariwal 2023 (arXiv:2310.14189); `mean` and `std` are
-    those of ln sigma.
+    Continuous as in section 5 of Karras et al. 2022 (arXiv:2206.00364), or discretised to the
+    intervals of a grid as in section 3.5 of Song & Dhariwal 2023 (arXiv:2310.14189).
     """
 
+    name: Literal["lognormal"] = "lognormal"
     mean: float = -1.1
     std: Annotated[float, Gt(0)] = 2.0
 
     def probabilities(self, sigmas: Tensor) -> Tensor:
         """The share of each interval between ascending `sigmas` [n], float64 [n-1], summing to one.
 
-        ValueError if the density has no mass on the grid (in float64), when no share can be told.
+        p(i) is proportional to erf((ln s_{i+1} - mean) / (sqrt2 std)) - erf((ln s_i - mean) /
+        (sqrt2 std)), i = 1..n-1. ValueError if the density has no mass on the grid (in float64),
+        when no share can be told.
         """
         z = (sigmas.double().log() - self.mean) / (math.sqrt(2.0) * self.std)
         mass = torch.special.erf(z).diff()
@@ -70,3 +72,23 @@ class LogNormal:
                 "move its mean towards ln of these levels, or widen std"
             )
         return mass / mass.sum()
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """The levels below which shares `u` in (0, 1) of the density lie, float64, any shape:
+        exp(mean + std Phi^-1(u))."""
+        return (self.mean + self.std * torch.special.ndtri(u.double())).exp()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform:
+    """Every interval of the grid equally often, whatever its width: i ~ U{1..n-1}.
+
+    Algorithm 3 of Song et al. 2023 (arXiv:2303.01469).
+    """
+
+    name: Literal["uniform"] = "uniform"
+
+    def probabilities(self, sigmas: Tensor) -> Tensor:
+        """The share of each interval between `sigmas` [n]: 1 / (n-1), float64 [n-1]."""
+        intervals = len(sigmas) - 1
+        return torch.full((intervals,), 1 / intervals, dtype=torch.float64)

@@ -1,38 +1,91 @@
 """The consistency-training loss: the one place where a method's choices meet."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ictsweep.consistency.batch import Batch
 from ictsweep.consistency.methods import Method
 
 __all__ = ["Denoise", "consistency_loss"]
 
-# (x [n, c, h, w], sigma [n], dropout mask or None) -> clean image [n, c, h, w]
-Denoise = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+# (x [n, c, h, w], sigma [n], dropout mask or None, labels or None) -> clean image [n, c, h, w]
+Denoise = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 
 def consistency_loss(
     student: Denoise,
     teacher: Denoise,
+    generator: Denoise | None,
     method: Method,
-    x0: Tensor,
-    noise: Tensor,
-    t: Tensor,
-    r: Tensor,
-    mask: Tensor | None,
+    batch: Batch,
 ) -> Tensor:
-    """lambda(t, r) d(f(x0 + t z, t), sg f(x0 + r z, r)) of each image, [n]: the batch's loss is its
-    mean.
+    """lambda(t, r) d(f(x_t, t), sg f(x_r, r)) of each image, [n]: the batch's loss is its mean.
 
-    Table 1 of Song & Dhariwal 2023 (arXiv:2310.14189). `x0` in [-1, 1] and `noise` ~ N(0, 1) are
-    [n, c, h, w], `t` > `r` are [n]. In iCT `teacher` is the student itself. It gets no gradient,
-    and the SAME `mask`: with another one the two outputs would differ by dropout noise far above
-    the small difference that the loss is about.
+    Table 1 of Song & Dhariwal 2023 (arXiv:2310.14189), with the noisy images of the method's path.
+    `teacher` is the student itself unless the method keeps an average of it. It gets no gradient,
+    and the SAME mask: with another one the two outputs would differ by dropout noise far above the
+    small difference that the loss is about. `generator` makes the endpoints that batch.generated
+    asks for, without dropout. Neither is called where r is at the boundary, where f(x, r) = x.
     """
-    shape = (-1, *[1] * (x0.ndim - 1))
+    boundary = method.pairs.boundary
     with torch.no_grad():  # first, while no activations of the student are held
-        target = teacher(x0 + r.view(shape) * noise, r, mask)
-    prediction = student(x0 + t.view(shape) * noise, t, mask)
-    return method.weighting(t, r) * method.distance(prediction, target)
+        x_t, x_r = method.path(_endpoint(generator, boundary, batch), batch)
+        target = _above(boundary, teacher, x_r, batch)
+    prediction = student(x_t, batch.t, batch.mask, batch.labels)
+    weight = method.weighting(batch.t, batch.r, method.scalings)
+    return weight * method.distance(prediction, target)
+
+
+def _endpoint(generator: Denoise | None, boundary: float, batch: Batch) -> Tensor:
+    """x0, or sg g(x0 + r z, r) where an endpoint is to be generated."""
+    if batch.generated is None:
+        return batch.x0
+    assert generator is not None, "generated endpoints need a generator"
+    chosen = batch.generated.nonzero().flatten()
+    if not len(chosen):
+        return batch.x0
+    part = _at(batch, chosen)
+    shape = (-1, *[1] * (batch.x0.ndim - 1))
+    x_r = part.x0 + part.r.view(shape) * part.noise
+    images = _above(boundary, generator, x_r, replace(part, mask=None))
+    return _with(batch.x0, chosen, images)
+
+
+def _above(boundary: float, denoise: Denoise, x: Tensor, batch: Batch) -> Tensor:
+    """f(x, r) where r is above the boundary, and x where it is not, without asking the network."""
+    above = (batch.r > boundary).nonzero().flatten()
+    if len(above) == len(x):
+        return denoise(x, batch.r, batch.mask, batch.labels)
+    if not len(above):
+        return x
+    part = _at(batch, above)
+    images = denoise(x[above], part.r, part.mask, part.labels)
+    return _with(x, above, images)
+
+
+def _with(x: Tensor, index: Tensor, images: Tensor) -> Tensor:
+    """A copy of `x`, in its memory format, with `images` at `index`."""
+    copy = x.to(images.dtype, copy=True)  # index_copy would make it contiguous
+    copy[index] = images
+    return copy
+
+
+def _at(batch: Batch, index: Tensor) -> Batch:
+    """The samples of `batch` at `index`; references stay whole."""
+
+    def pick(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[index]
+
+    return Batch(
+        x0=batch.x0[index],
+        noise=batch.noise[index],
+        t=batch.t[index],
+        r=batch.r[index],
+        mask=pick(batch.mask),
+        labels=pick(batch.labels),
+        generated=pick(batch.generated),
+        references=batch.references,
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 __all__ = ["Denoiser", "Scalings"]
@@ -17,12 +17,12 @@ class Scalings:
 
     Table 1 of Karras et al. 2022 (arXiv:2206.00364), shifted by sigma_min as in Appendix C of Song
     et al. 2023 (arXiv:2303.01469) so that f(x, sigma_min) = x. The shift enters c_skip and the
-    numerator of c_out, not its root. `sigma_data` is the standard deviation of the data; each
-    method maps noise levels [n] to coefficients [n].
+    numerator of c_out, not its root; with sigma_min = 0 they are Karras et al.'s own. `sigma_data`
+    is the standard deviation of the data; each method maps noise levels [n] to coefficients [n].
     """
 
     sigma_data: Annotated[float, Gt(0)] = 0.5
-    sigma_min: Annotated[float, Gt(0)] = 0.002
+    sigma_min: Annotated[float, Ge(0)] = 0.002
 
     def c_skip(self, sigma: Tensor) -> Tensor:
         """sd^2 / ((s - sigma_min)^2 + sd^2), written so that it is exactly 1 at sigma_min for every
@@ -43,7 +43,7 @@ class Scalings:
 
 
 class Denoiser(nn.Module):
-    """The consistency function f(x, sigma) of a network called as F(x, c_noise, mask).
+    """The consistency function f(x, sigma) of a network called as F(x, c_noise, mask, labels).
 
     The coefficients and their products are float32, or float64 when x is, in whatever precision F
     works: at the boundary c_skip x is all that is left, and it must not be rounded. Hence f(x,
@@ -55,11 +55,17 @@ class Denoiser(nn.Module):
         self.network = network
         self.scalings = scalings
 
-    def forward(self, x: Tensor, sigma: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The clean image behind each `x` [n, c, h, w] at noise level `sigma` [n]; `mask` goes to
-        the network as is."""
+    def forward(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        mask: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """The clean image behind each `x` [n, c, h, w] at noise level `sigma` > 0 [n]; `mask` and
+        `labels` go to the network as they are."""
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         sigma = sigma.to(x.dtype)
         s = sigma.view(-1, *[1] * (x.ndim - 1))
-        raw = self.network(self.scalings.c_in(s) * x, self.scalings.c_noise(sigma), mask)
+        raw = self.network(self.scalings.c_in(s) * x, self.scalings.c_noise(sigma), mask, labels)
         return self.scalings.c_skip(s) * x + self.scalings.c_out(s) * raw.to(x.dtype)

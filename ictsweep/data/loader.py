@@ -29,23 +29,35 @@ class Loader:
 
     def batch(self, first: int, count: int) -> Tensor:
         """Pictures first .. first + count of the stream, uint8 [count, c, h, w]."""
+        index, mirrored = self._places(first, count)
+        pixels = self.images.pixels.index_select(0, index)
+        if not self.flip:
+            return pixels
+        return torch.where(mirrored[:, None, None, None], pixels.flip(-1), pixels)
+
+    def labels(self, first: int, count: int) -> Tensor | None:
+        """The labels of `batch(first, count)`, int64 [count], or None for data without labels.
+
+        A mirrored picture keeps its label.
+        """
+        if self.images.labels is None:
+            return None
+        index, _ = self._places(first, count)
+        return self.images.labels.index_select(0, index)
+
+    def _places(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """Which picture, int64 [count], stands at each place, and whether it is mirrored."""
         assert first >= 0
         assert count >= 1
         parts, n = [], len(self.images)
         while count > 0:
             epoch, start = divmod(first, n)
             taken = min(count, n - start)
-            parts.append(self._slice(epoch, start, start + taken))
+            order, mirrored = self._plan(epoch)
+            parts.append((order[start : start + taken], mirrored[start : start + taken]))
             first, count = first + taken, count - taken
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _slice(self, epoch: int, start: int, stop: int) -> Tensor:
-        """Places start .. stop of one epoch."""
-        order, mirrored = self._plan(epoch)
-        pixels = self.images.pixels.index_select(0, order[start:stop])
-        if not self.flip:
-            return pixels
-        return torch.where(mirrored[start:stop, None, None, None], pixels.flip(-1), pixels)
+        orders, sides = zip(*parts, strict=True)
+        return torch.cat(orders), torch.cat(sides)
 
     def _plan(self, epoch: int) -> tuple[Tensor, Tensor]:
         """The order of an epoch, int64 [n], and which of its places are mirrored, bool [n]."""

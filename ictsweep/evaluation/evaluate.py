@@ -1,60 +1,38 @@
 """Score samplers: draw pictures from fixed latents, take features, measure how far from the data.
 
-The model is a function from latents to pictures, other processes are a function that gathers
-tensors: nothing here knows of networks or of torch.distributed.
+The model is a function from latents and labels to pictures, other processes are a function that
+gathers tensors: nothing here knows of networks or of torch.distributed.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from ictsweep.errors import Diverged
+from ictsweep.evaluation.config import BATCH, EvaluateConfig
 from ictsweep.evaluation.features import Extractor, prepare_extractor
 from ictsweep.evaluation.files import cached
-from ictsweep.evaluation.latents import latents
+from ictsweep.evaluation.latents import class_labels, latents
 from ictsweep.evaluation.metrics import ReferenceFactor, factor, frechet_with_error
 from ictsweep.evaluation.passport import passport
+from ictsweep.evaluation.route import Route
 from ictsweep.evaluation.statistics import Moments, merged
 
-Sampler = Callable[[Tensor], Tensor]
-
-# Batches start at multiples of this whoever draws them, so one process or eight feed the network
-# the same batches.
-_BATCH = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """When and how a model is scored.
-
-    Every `every_kimg` thousand training images, with `images` samples per number of sampling
-    `steps` (1, 2 or both); two-step sampling stops at noise level `mid_sigma` (iCT,
-    arXiv:2310.14189: 0.821 on CIFAR-10). `grid` samples are kept as pictures, no more than
-    `images`.
-    """
-
-    every_kimg: Annotated[int, Gt(0)]
-    images: Annotated[int, Ge(32)] = 1000
-    steps: tuple[int, ...] = (1, 2)
-    mid_sigma: Annotated[float, Gt(0)] = 0.821
-    grid: Annotated[int, Ge(1), Le(_BATCH)] = 64
-
-    def __post_init__(self) -> None:
-        if tuple(self.steps) not in ((1,), (2,), (1, 2), (2, 1)):
-            raise ValueError(f"steps must be [1], [2] or [1, 2], got {list(self.steps)}")
+# Latents float32 [n, noises, c, h, w] and labels int64 [n] or None, both on the CPU -> pictures
+# [n, c, h, w] in [-1, 1], on any device.
+Sampler = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
     """One evaluation; `values`, `errors` (one standard error) and `passports` share their keys.
 
-    The keys are `metric_key`'s. `pictures` uint8 [k, c, h, w] are the first samples with the fewest
+    The keys are `metric_keys`'. `pictures` uint8 [k, c, h, w] are the first samples with the fewest
     steps, in the process of rank 0; elsewhere k = 0.
     """
 
@@ -62,11 +40,6 @@ class Scores:
     errors: Mapping[str, float]
     passports: Mapping[str, Mapping[str, Any]]
     pictures: Tensor
-
-
-def metric_key(steps: int) -> str:
-    """The Fréchet distance's name in records: "fd" for one step, "fd_2step" for two."""
-    return "fd" if steps == 1 else f"fd_{steps}step"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,57 +56,62 @@ class Evaluator:
 
     def __call__(
         self,
-        samplers: Mapping[int, Sampler],
-        levels: Mapping[int, tuple[float, ...]],
+        samplers: Mapping[str, Sampler],
+        routes: Mapping[str, Route],
         rank: int = 0,
         world_size: int = 1,
         gather: Callable[[Tensor], Tensor] = lambda part: part,
     ) -> Scores:
-        """Score the sampler of each number of steps; each process calls, and gets the same values.
+        """Score each sampler under its metric key; each process calls, and gets the same values.
 
-        A sampler maps latents float32 [n, steps, c, h, w] (CPU) to pictures float [n, c, h, w] in
-        [-1, 1] (any device); `levels` are the noise levels it goes through, for the passport.
-        `gather` joins the equal-sized tensors [m, 64] (CPU) of all processes in the order of their
-        ranks, in every process. Raises Diverged, in every process, when samples are not finite.
+        `routes` say what the samplers, of the same keys, do: how many latents and whose labels they
+        get, and what the passports tell. `gather` joins the equal-sized tensors [m, 64] (CPU) of
+        all processes in the order of their ranks, in every process. Raises Diverged, in every
+        process, when samples are not finite.
         """
-        assert set(samplers) == set(levels) == set(self.config.steps)
+        assert samplers.keys() == routes.keys()
         values: dict[str, float] = {}
         errors: dict[str, float] = {}
         pictures = torch.empty(0, *self.image_shape, dtype=torch.uint8)
-        for steps in sorted(samplers):
-            share = self._share(rank, world_size)
-            features, first = self._sample(samplers[steps], steps, share)
-            if steps == min(samplers) and rank == 0:
+        share = self._share(rank, world_size)
+        for key, route in sorted(routes.items(), key=lambda item: item[1].steps):
+            features, first = self._sample(samplers[key], route, share)
+            if not values and rank == 0:
                 pictures = first
             everyone = gather(features)[: self.config.images]
-            _check_finite(everyone, steps)
-            key = metric_key(steps)
+            _check_finite(everyone, route.steps)
             values[key], errors[key] = frechet_with_error(everyone, self.reference)
-        passports = {metric_key(steps): self.passport(steps, levels[steps]) for steps in samplers}
+        passports = {key: self.passport(routes[key]) for key in values}
         return Scores(values=values, errors=errors, passports=passports, pictures=pictures)
 
-    def passport(self, steps: int, levels: tuple[float, ...]) -> dict[str, Any]:
-        """What the number for these steps depends on."""
+    def passport(self, route: Route) -> dict[str, Any]:
+        """What the number of this way of sampling depends on."""
         return passport(
             metric=self.extractor.metric,
             extractor=self.extractor.name,
             weights=self.extractor.weights,
             images=self.config.images,
             latent_seed=self.seed,
-            steps=steps,
-            levels=levels,
+            route=route,
             ema=self.ema,
             reference=self.digest,
         )
 
     def _share(self, rank: int, world_size: int) -> range:
         """The positions of a process: whole batches, as many for all; they may pass the end."""
-        batches = math.ceil(self.config.images / _BATCH)
-        size = math.ceil(batches / world_size) * _BATCH
+        batches = math.ceil(self.config.images / BATCH)
+        size = math.ceil(batches / world_size) * BATCH
         return range(rank * size, (rank + 1) * size)
 
+    def _inputs(self, route: Route, first: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """The latents of positions first .. first + count, and their labels if they have any."""
+        noise = latents(self.seed, first, count, route.noises, self.image_shape)
+        if not route.classes:
+            return noise, None
+        return noise, class_labels(self.seed, first, count, route.classes)
+
     @torch.no_grad()
-    def _sample(self, sampler: Sampler, steps: int, share: range) -> tuple[Tensor, Tensor]:
+    def _sample(self, sampler: Sampler, route: Route, share: range) -> tuple[Tensor, Tensor]:
         """Features [len(share), 64] of a share's samples and its first pictures.
 
         Rows past the last image are zeros, which makes all shares equal in size; rows of samples
@@ -143,7 +121,7 @@ class Evaluator:
         features = torch.zeros(len(share), self.reference.mean.shape[0])
         pictures = torch.empty(0, *self.image_shape, dtype=torch.uint8)
         for first, stop in _batches(share, self.config.images):
-            samples = sampler(latents(self.seed, first, stop - first, steps, self.image_shape))
+            samples = sampler(*self._inputs(route, first, stop - first))
             assert samples.shape == (stop - first, *self.image_shape)
             finite = samples.isfinite().flatten(1).all(dim=1).cpu()
             quantised = _to_uint8(samples)
@@ -197,8 +175,8 @@ def _reference(images: Tensor, digest: str, extractor: Extractor, cache: Path) -
 
 def _batches(share: range, end: int) -> Iterator[tuple[int, int]]:
     """(first, stop) of each batch of a share, up to `end`."""
-    for first in range(share.start, min(share.stop, end), _BATCH):
-        yield first, min(first + _BATCH, end)
+    for first in range(share.start, min(share.stop, end), BATCH):
+        yield first, min(first + BATCH, end)
 
 
 def _to_uint8(x: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
-"""The noise that samples are drawn from: a pure function of the position, the same for all trials.
+"""The noise and the labels that samples are drawn from: a pure function of the position, the same
+for all trials.
 
 Common latents make two trials differ by their models alone, and let any number of processes share
 one evaluation.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -21,17 +23,36 @@ def latents(seed: int, first: int, count: int, steps: int, shape: tuple[int, ...
     Drawn in blocks of 64 positions, each from (seed, "latents", step, block): independent of how
     the range is split, and the first steps of a multistep draw are the draw with fewer steps.
     """
+
+    def draw(block: int) -> Tensor:
+        generators = [_generator(seed, "latents", step, block) for step in range(steps)]
+        return torch.stack([torch.randn(BLOCK, *shape, generator=g) for g in generators], dim=1)
+
+    return _of_blocks(draw, first, count)
+
+
+def class_labels(seed: int, first: int, count: int, classes: int) -> Tensor:
+    """The labels of samples first .. first + count, int64 [count], uniform over 0 .. classes - 1.
+
+    Drawn like `latents`, from (seed, "labels", block): independent of how the range is split and
+    of the latents.
+    """
+    assert classes >= 1
+
+    def draw(block: int) -> Tensor:
+        return torch.randint(classes, (BLOCK,), generator=_generator(seed, "labels", block))
+
+    return _of_blocks(draw, first, count)
+
+
+def _of_blocks(draw: Callable[[int], Tensor], first: int, count: int) -> Tensor:
+    """Positions first .. first + count of an endless tensor drawn block by block."""
     assert first >= 0
     assert count >= 1
     start, stop = first // BLOCK, math.ceil((first + count) / BLOCK)
-    blocks = [
-        torch.stack([_block(seed, step, block, shape) for step in range(steps)], dim=1)
-        for block in range(start, stop)
-    ]
     offset = first - start * BLOCK
-    return torch.cat(blocks)[offset : offset + count]
+    return torch.cat([draw(block) for block in range(start, stop)])[offset : offset + count]
 
 
-def _block(seed: int, step: int, block: int, shape: tuple[int, ...]) -> Tensor:
-    generator = torch.Generator().manual_seed(derive_seed(seed, "latents", step, block))
-    return torch.randn(BLOCK, *shape, generator=generator)
+def _generator(seed: int, purpose: str, *position: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(seed, purpose, *position))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ictsweep.evaluation.route import Route
+
 
 def passport(
     *,
@@ -11,15 +13,14 @@ def passport(
     weights: str,
     images: int,
     latent_seed: int,
-    steps: int,
-    levels: tuple[float, ...],
+    route: Route,
     ema: str,
     reference: str,
 ) -> dict[str, Any]:
     """The identity of a number, in JSON types.
 
     `metric` is what people call it; `extractor` and `weights` the feature network and the hash of
-    its weights; `images` how many samples; `latent_seed` the noise; `steps` and `levels` the
+    its weights; `images` how many samples; `latent_seed` the noise and the labels; `route` the
     sampler; `ema` which average of the weights; `reference` the hash of the data the samples are
     compared with.
     """
@@ -31,8 +32,12 @@ def passport(
         "dtype": "uint8 images, float32 features, float64 statistics",
         "images": images,
         "latent_seed": latent_seed,
-        "steps": steps,
-        "levels": list(levels),
+        "solver": route.solver,
+        "steps": route.steps,
+        "levels": list(route.levels),
+        "eta": route.eta,
+        "guidance": route.guidance,
+        "labels": f"uniform over {route.classes}" if route.classes else None,
         "ema": ema,
         "reference": reference,
     }

@@ -33,6 +33,7 @@ class Assignment:
     short_run: bool
     recorded: tuple[tuple[int, int], ...]
     micro_batch: int | None
+    recompute: bool
     mailbox: Any
 
 
@@ -75,6 +76,7 @@ def work(assignment: Assignment) -> None:
     job = Job(
         config=config, images=images, evaluator=evaluator, seed=assignment.seed,
         folder=Path(assignment.folder), micro_batch=assignment.micro_batch,
+        recompute=assignment.recompute,
     )  # fmt: skip
     try:
         fit_lineage(

@@ -64,7 +64,9 @@ class Dropout(nn.Module):
                 "generator, device), the same to student and teacher, or call eval()"
             )
         channels, height, width = self.shape
-        draws = mask[:, self.start : self.start + channels * height * width].view(-1, *self.shape)
+        draws = mask[:, self.start : self.start + channels * height * width]
+        # Features lie last in the mask, as they do in memory under channels_last.
+        draws = draws.view(-1, height, width, channels).permute(0, 3, 1, 2)
         # 1 where draw >= threshold, else 0: on a CPU five times faster than comparing and filling.
         keep = draws.clamp(self.threshold - 1, self.threshold).sub_(self.threshold - 1)
         return x * keep.to(x.dtype).mul_(self.scale)
@@ -75,15 +77,17 @@ class Dropout(nn.Module):
 
 class DropoutPlan:
     """Hands out the parts of the mask to the layers of a network that is being built; `size` is
-    what they need."""
+    what they need. Only layers of at most `below` rows of pixels drop anything, if it is given."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, below: int | None = None) -> None:
         self.rate = rate
+        self.below = below
         self.size = 0
 
     def layer(self, channels: int, height: int, width: int) -> Dropout:
         """The dropout of the next layer, for features of this shape."""
-        dropout = Dropout(self.rate, self.size, (channels, height, width))
-        if self.rate > 0:
+        rate = self.rate if self.below is None or height <= self.below else 0.0
+        dropout = Dropout(rate, self.size, (channels, height, width))
+        if rate > 0:
             self.size += channels * height * width
         return dropout

@@ -1,40 +1,58 @@
-"""The U-Net of the SongUNet family, built from a UNetConfig."""
+"""A U-Net, built from a design: the levels on the way down and up, and what joins them."""
+
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ictsweep.networks.blocks import Block, Style
 from ictsweep.networks.dropout import DropoutPlan
-from ictsweep.networks.embeddings import FourierEmbedding, PositionalEmbedding
-from ictsweep.networks.layers import (
-    NEAR_ZERO,
-    Block,
-    Conv,
-    Downsample,
-    Linear,
-    ShrinkConv,
-    Upsample,
-    norm,
-)
-from ictsweep.networks.presets import UNetConfig
+from ictsweep.networks.embeddings import FourierEmbedding
+from ictsweep.networks.layers import Conv, Downsample, Linear, ShrinkConv, Upsample, norm
+from ictsweep.networks.presets import NetworkConfig
 
-__all__ = ["UNet"]
+__all__ = ["Design", "UNet"]
 
 _HALF = 0.5**0.5
 
 
-class UNet(nn.Module):
-    """F(x, c_noise, mask): DDPM++, NCSN++ and their small relatives (Song et al. 2021,
-    arXiv:2011.13456, in the form of Karras et al. 2022, arXiv:2206.00364).
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What a U-Net is made of, its family's choices spelt out.
 
-    `image_shape` is (c, h, w); ValueError if h or w cannot be halved once per level. Weights come
-    from `generator`, or from torch's global one. `mask_size` is the number of 16-bit draws that
-    dropout needs per image (0 without dropout); a forward pass draws nothing itself.
+    `stem` features leave the first convolution, `features[i]` the blocks of level i, at 1 / 2^i of
+    the image's size. Blocks of a level whose rows of pixels are in `attention` attend: all of them
+    on the way down, and on the way up all (`attend_up`) or the last. `residual_image` adds the
+    shrunken image to each level, `draw_all` lets each level draw a part of the output. Blocks are
+    told the level in `embedding` features.
+    """
+
+    style: Style
+    stem: int
+    features: tuple[int, ...]
+    blocks: int
+    attention: tuple[int, ...]
+    attend_up: bool
+    taps: tuple[int, ...]
+    residual_image: bool
+    draw_all: bool
+    embedding: int
+
+
+class UNet(nn.Module):
+    """F(x, c_noise, mask, labels): a U-Net of residual blocks.
+
+    `image_shape` is (c, h, w); ValueError if h or w cannot be halved once per level. `condition`
+    turns c_noise [n] and labels into the embedding [n, e] that blocks are told. Weights come from
+    `generator`, or from torch's global one. `mask_size` is the number of 16-bit draws that dropout
+    needs per image (0 without dropout); a forward pass draws nothing itself.
     """
 
     def __init__(
         self,
-        config: UNetConfig,
+        config: NetworkConfig,
+        design: Design,
+        condition: nn.Module,
         image_shape: tuple[int, int, int],
         generator: torch.Generator | None = None,
     ) -> None:
@@ -42,35 +60,39 @@ class UNet(nn.Module):
         _check_size(config, image_shape)
         self.config = config
         self.image_shape = image_shape
-        channels, width = image_shape[0], 4 * config.channels
-        plan = DropoutPlan(config.dropout)
-        self.embedding = _embedding(config)
-        self.embed_in = Linear(self.embedding.width, width)
-        self.embed_out = Linear(width, width)
-        self.stem = Conv(channels, config.channels, 3)
-        features, skips = config.channels, [config.channels]
+        plan = DropoutPlan(config.dropout, config.dropout_below)
+        self.condition = condition
+        self.stem = Conv(image_shape[0], design.stem, 3, design.style.fill)
+        inputs, skips = design.stem, [design.stem]
         self.encoder = nn.ModuleList()
-        for level in range(len(config.channel_mult)):
-            self.encoder.append(Encoder(config, image_shape, level, features, plan))
-            features = config.channels * config.channel_mult[level]
-            skips += [skips[-1]] * (level > 0) + [features] * config.blocks
+        for level, features in enumerate(design.features):
+            self.encoder.append(Encoder(design, image_shape, level, inputs, plan))
+            skips += [inputs] * (level > 0) + [features] * design.blocks
+            inputs = features
         self.decoder = nn.ModuleList()
-        for level in reversed(range(len(config.channel_mult))):
-            self.decoder.append(Decoder(config, image_shape, level, features, skips, plan))
-            features = config.channels * config.channel_mult[level]
+        for level in reversed(range(len(design.features))):
+            self.decoder.append(Decoder(design, image_shape, level, inputs, skips, plan))
+            inputs = design.features[level]
         self.mask_size = plan.size
-        self._initialize(generator)
-
-    def _initialize(self, generator: torch.Generator | None) -> None:
         for module in self.modules():
             if isinstance(module, Conv | Linear | FourierEmbedding):
                 module.initialize(generator)
 
-    def forward(self, x: Tensor, c_noise: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`x` [n, c, h, w] at noise levels `c_noise` [n], mask [n, mask_size] (needed in training
-        with dropout)."""
-        embedding = F.silu(self.embed_in(self.embedding(c_noise)))
-        embedding = F.silu(self.embed_out(embedding))
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        mask: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """`x` [n, c, h, w] at noise levels `c_noise` [n]; mask [n, mask_size] (needed in training
+        with dropout); int64 labels [n], -1 where an image has none.
+
+        ValueError for labels where the network has no classes.
+        """
+        if labels is not None and not self.config.classes:
+            raise ValueError("labels for a network of classes 0: it has no place for them")
+        embedding = self.condition(c_noise, labels)
         image, x = x, self.stem(x)
         skips = [x]
         for encoder in self.encoder:
@@ -88,7 +110,7 @@ class Encoder(nn.Module):
 
     def __init__(
         self,
-        config: UNetConfig,
+        design: Design,
         image_shape: tuple[int, int, int],
         level: int,
         inputs: int,
@@ -96,28 +118,26 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         height, width = _size(image_shape, level)
-        embedding, taps = 4 * config.channels, config.resample_filter
+        style, embedding = design.style, design.embedding
         self.down = self.image_down = None
         if level > 0:
-            drop = plan.layer(inputs, height, width)
-            self.down = Block(inputs, inputs, embedding, drop, resample=Downsample(taps))
-        if level > 0 and config.encoder == "residual":
+            drop, half = plan.layer(inputs, height, width), Downsample(design.taps)
+            self.down = Block(inputs, inputs, embedding, drop, style, resample=half)
+        if level > 0 and design.residual_image:
             # What is shrunk has the features of the level above's input: the image itself at first.
-            above = (
-                image_shape[0] if level == 1 else config.channels * config.channel_mult[level - 2]
-            )
-            self.image_down = ShrinkConv(above, inputs, taps)
+            above = design.features[level - 2] if level > 1 else image_shape[0]
+            self.image_down = ShrinkConv(above, inputs, design.taps)
         self.blocks = nn.ModuleList()
-        outputs = config.channels * config.channel_mult[level]
-        for _ in range(config.blocks):
+        outputs, attend = design.features[level], height in design.attention
+        for _ in range(design.blocks):
             drop = plan.layer(outputs, height, width)
-            attend = height in config.attention
-            self.blocks.append(Block(inputs, outputs, embedding, drop, attention=attend))
+            self.blocks.append(Block(inputs, outputs, embedding, drop, style, attention=attend))
             inputs = outputs
 
     def forward(
         self, x: Tensor, image: Tensor, skips: list[Tensor], embedding: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        """Features `x` and `image` of the level above to those of this one."""
         if self.down is not None:
             x = self.down(x, embedding, mask)
             if self.image_down is not None:
@@ -139,7 +159,7 @@ class Decoder(nn.Module):
 
     def __init__(
         self,
-        config: UNetConfig,
+        design: Design,
         image_shape: tuple[int, int, int],
         level: int,
         inputs: int,
@@ -148,27 +168,26 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         height, width = _size(image_shape, level)
-        embedding, taps = 4 * config.channels, config.resample_filter
-        lowest = level == len(config.channel_mult) - 1
+        lowest = level == len(design.features) - 1
 
         def block(inputs: int, outputs: int, **options) -> Block:
-            return Block(inputs, outputs, embedding, plan.layer(outputs, height, width), **options)
+            drop = plan.layer(outputs, height, width)
+            return Block(inputs, outputs, design.embedding, drop, design.style, **options)
 
         if lowest:
-            self.entry = nn.ModuleList(
-                [block(inputs, inputs, attention=True), block(inputs, inputs)]
-            )
+            entry = [block(inputs, inputs, attention=True), block(inputs, inputs)]
         else:
-            self.entry = nn.ModuleList([block(inputs, inputs, resample=Upsample(taps))])
+            entry = [block(inputs, inputs, resample=Upsample(design.taps))]
+        self.entry = nn.ModuleList(entry)
         self.blocks = nn.ModuleList()
-        outputs = config.channels * config.channel_mult[level]
-        for i in range(config.blocks + 1):
-            attend = i == config.blocks and height in config.attention
-            self.blocks.append(block(inputs + skips.pop(), outputs, attention=attend))
+        outputs, attend = design.features[level], height in design.attention
+        for last in [False] * design.blocks + [True]:
+            attention = attend and (design.attend_up or last)
+            self.blocks.append(block(inputs + skips.pop(), outputs, attention=attention))
             inputs = outputs
-        draws = level == 0 or config.decoder == "skip"
-        self.head = _head(outputs, image_shape[0]) if draws else None
-        self.output_up = Upsample(taps) if draws and not lowest else None
+        draws = level == 0 or design.draw_all
+        self.head = _head(outputs, image_shape[0], design.style) if draws else None
+        self.output_up = Upsample(design.taps) if draws and not lowest else None
 
     def forward(
         self,
@@ -178,10 +197,11 @@ class Decoder(nn.Module):
         embedding: Tensor,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
+        """Features `x` and `output` of the level below to those of this one."""
         for block in self.entry:
             x = block(x, embedding, mask)
         for block in self.blocks:
-            x = block(torch.cat([x, skips.pop()], dim=1), embedding, mask)
+            x = block(x, embedding, mask, skips.pop())
         if self.head is None:
             return x, None
         part = self.head(x)
@@ -190,21 +210,16 @@ class Decoder(nn.Module):
         return x, self.output_up(output) + part
 
 
-def _head(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(norm(inputs), nn.SiLU(), Conv(inputs, outputs, 3, gain=NEAR_ZERO))
-
-
-def _embedding(config: UNetConfig) -> PositionalEmbedding | FourierEmbedding:
-    if config.embedding == "fourier":  # one cosine and one sine for each of `channels` frequencies
-        return FourierEmbedding(2 * config.channels, config.fourier_scale)
-    return PositionalEmbedding(config.channels)
+def _head(inputs: int, outputs: int, style: Style) -> nn.Sequential:
+    last = Conv(inputs, outputs, 3, style.fill, style.last)
+    return nn.Sequential(norm(inputs, style.eps), nn.SiLU(), last)
 
 
 def _size(image_shape: tuple[int, int, int], level: int) -> tuple[int, int]:
     return image_shape[1] >> level, image_shape[2] >> level
 
 
-def _check_size(config: UNetConfig, image_shape: tuple[int, int, int]) -> None:
+def _check_size(config: NetworkConfig, image_shape: tuple[int, int, int]) -> None:
     levels = len(config.channel_mult)
     factor = 2 ** (levels - 1)
     _, height, width = image_shape

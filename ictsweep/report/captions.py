@@ -2,6 +2,8 @@
 text for those who cannot see it.
 """
 
+from collections.abc import Collection
+
 from ictsweep.report.figures.curves import CurvesInfo
 from ictsweep.report.figures.evidence import EvidenceInfo
 from ictsweep.report.figures.importance import ENOUGH, ImportanceInfo
@@ -55,7 +57,7 @@ def importance(info: ImportanceInfo) -> str:
         f"What mattered: {standing_out(info)}. PED-ANOVA on {info.trials} configurations at "
         f"the {info.rung_kimg:,}-kimg rung: how differently the best {best} are distributed from "
         "all. Whiskers: 5–95 % over resampled trials. Orange ticks: what shuffled values reach "
-        f"once in twenty.{_survivors(info)}"
+        f"once in twenty.{_survivors(info)}{_left_out(info)}"
     )
 
 
@@ -66,6 +68,20 @@ def _survivors(info: ImportanceInfo) -> str:
         " Only trials let through to this rung are in it: what earlier rungs decided may look "
         "unimportant here."
     )
+
+
+def _left_out(info: ImportanceInfo) -> str:
+    if not info.conditional:
+        return ""
+    names = ", ".join(info.conditional)
+    return (
+        f" Not compared, because only some trials have {_them(info.conditional)}: {names}. Their "
+        "slices below show the trials that do."
+    )
+
+
+def _them(paths: Collection[str]) -> str:
+    return "it" if len(paths) == 1 else "them"
 
 
 def standing_out(info: ImportanceInfo) -> str:
@@ -79,14 +95,17 @@ def standing_out(info: ImportanceInfo) -> str:
     return f"{names}, beyond chance"
 
 
-def slices(rungs: int) -> str:
-    """How to read the slices."""
+def slices(rungs: int, conditional: bool = False) -> str:
+    """How to read the slices; `conditional`: some parameters are not in every trial."""
     shades = "the larger, the longer the run" if rungs > 1 else "one budget"
     return (
         "Is the good range inside the box or at its edge? One point per configuration and rung "
         f"({shades}: compare within one colour). The ring is the best trial, the dotted line "
-        "trial 0."
+        f"trial 0.{SOME if conditional else ''}"
     )
+
+
+SOME = " A parameter that belongs to one choice has points only for the trials that made it."
 
 
 def parallel(info: ParallelInfo) -> str:
@@ -94,9 +113,10 @@ def parallel(info: ParallelInfo) -> str:
     left_out = (
         f" {count(info.missing, 'trial')} without a value there not drawn." if info.missing else ""
     )
+    lacking = " A line at “—” has no such parameter." if info.lacking else ""
     return (
         "Which combinations work? Every line is a configuration, from blue (best) to sand (worst) "
         f"at the {info.rung_kimg:,}-kimg rung, where the values are comparable; that is not its "
-        f"final value unless it is the full budget.{left_out} Drag along an axis to select; the "
-        "table below follows. A click on the axis ends the selection."
+        f"final value unless it is the full budget.{left_out}{lacking} Drag along an axis "
+        "to select; the table below follows. A click on the axis ends the selection."
     )

@@ -6,10 +6,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from ictsweep.records import Event, Measurement, State, TrialRecord, trials
 from ictsweep.report.passports import reference, unlike
 from ictsweep.report.view import Point, Run, Scored, Step, StudyView, TrialView, tried
+from ictsweep.study.axes import chooses_part
 from ictsweep.study.noise import Comparison, SeedNoise, compare, seed_noise
 from ictsweep.study.spec import StudySpec
 from ictsweep.study.store import StudyFolder
@@ -88,7 +92,16 @@ def _trial(
         sample=folder / str(picture.samples) if picture else None,
         sample_kimg=picture.kimg if picture else 0,
         comparable=comparable,
+        configuration=_configuration(spec, folder),
     )
+
+
+def _configuration(spec: StudySpec, folder: Path) -> Mapping[str, Any] | None:
+    """What the trial's own file says, where a search replaces parts of the trial block."""
+    path = folder / "config.yaml"
+    if not any(chooses_part(axis.path) for axis in spec.search) or not path.exists():
+        return None
+    return yaml.safe_load(path.read_text())["trial"]
 
 
 def _clean(text: str) -> str:

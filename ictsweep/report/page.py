@@ -46,7 +46,7 @@ def render(view: StudyView) -> str:
         rows=table.rows(view),
         labels=table.labels(view),
         shades=[(f"{r:,}", f"ramp{shade(i, len(rungs))}") for i, r in enumerate(rungs)],
-        slices_caption=captions.slices(len(rungs)),
+        slices_caption=captions.slices(len(rungs), any(axis.when for axis in view.spec.search)),
         csv=_csv(view),
         stops=_stops(view),
         failures=[t for t in view.trials if t.state != State.PRUNED and t.failures],

@@ -13,7 +13,8 @@ Passport = Mapping[str, Any]
 # searches that very thing.
 _SEARCHABLE = {
     "ema": ("ema.",),
-    "levels": ("evaluate.mid_sigma", "method.pairs.grid."),
+    "labels": ("network.",),
+    "levels": ("evaluate.mid_sigma", "method.preset", "method.pairs."),
 }
 
 

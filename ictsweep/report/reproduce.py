@@ -19,11 +19,14 @@ def leader(view: StudyView) -> int:
 
 
 def configuration(view: StudyView, number: int) -> str:
-    """The `trial` block of a search space with the trial's parameters in it, as YAML."""
-    params = next((t.params for t in view.trials if t.number == number), {})
-    return yaml.safe_dump(
-        {"trial": merged(view.spec.trial, params)}, sort_keys=False, allow_unicode=True
-    )
+    """The `trial` block of a search space with the trial's parameters in it, as YAML; the whole
+    configuration where they replace parts of it.
+    """
+    trial = next((t for t in view.trials if t.number == number), None)
+    block = trial.configuration if trial else None
+    if block is None:
+        block = merged(view.spec.trial, trial.params if trial else {})
+    return yaml.safe_dump({"trial": block}, sort_keys=False, allow_unicode=True)
 
 
 def merged(trial: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,8 +87,10 @@ def _cells(
     for other in map(trial.others.get, others):
         yield Cell(text=scored(other), key=other.value if other else None)
     yield Cell(text=reach(trial), key=place if trial.last else None)
-    for value in map(trial.params.get, paths):
-        yield Cell(text=setting(value), key=_key(value))
+    for path in paths:
+        has = path in trial.params
+        value = trial.params.get(path)
+        yield Cell(text=setting(value) if has else "—", key=_key(value) if has else None)
     seconds = trial.train_s + trial.evaluate_s
     yield Cell(text=duration(seconds), key=seconds)
     yield Cell(text=why(trial), key=why(trial))

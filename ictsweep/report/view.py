@@ -48,6 +48,7 @@ class TrialView:
     `at_rung` maps each rung reached to its value of the minimised metric; `final` is the value
     at the full budget of a complete trial and nothing else; `others` are the final values of the
     metrics not minimised. `comparable` is False where a passport differs from the study's.
+    `configuration` is the whole of it where the search chooses parts of the trial, else None.
     """
 
     number: int
@@ -68,6 +69,7 @@ class TrialView:
     sample: Path | None = None
     sample_kimg: int = 0
     comparable: bool = True
+    configuration: Mapping[str, Any] | None = None
 
     @property
     def reached(self) -> int:

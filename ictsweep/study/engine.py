@@ -10,7 +10,7 @@ equal machines; where real ones differ, waiting is the only cost.
     log --apply--> Engine --due--> the next decision, or None while a result is awaited
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,14 +58,17 @@ class Flight:
 class Engine:
     """Applies events and derives decisions; holds nothing that the log does not."""
 
-    def __init__(self, spec: StudySpec, baseline: Mapping[str, Any], sampler: Sampler) -> None:
+    def __init__(
+        self, spec: StudySpec, starts: Sequence[Mapping[str, Any]], sampler: Sampler
+    ) -> None:
+        """`starts` are the parameters of the first configurations, trial 0's at their head."""
         self.spec = spec
         self.sampler = sampler
         self.slots = 0
         self.asked = 0
         self.flights: dict[int, Flight] = {}
         self.halted = ""
-        self._baseline = dict(baseline)
+        self._starts = [dict(params) for params in starts]
         self.clock = 0.0
         self._measured: dict[tuple[int, int], Measurement] = {}
         self._failed: dict[int, tuple[str, str]] = {}
@@ -139,10 +142,10 @@ class Engine:
 
     def _params(self, number: int) -> dict[str, Any]:
         if self.is_baseline(number):
-            return dict(self._baseline)
+            return dict(self._starts[0])
         given = number - self.spec.replicates + 1  # its place among the configurations
-        if given < len(self.spec.warm_start):
-            return {**self._baseline, **self.spec.warm_start[given]}
+        if given < len(self._starts):
+            return dict(self._starts[given])
         return self.sampler.suggest(number)
 
     def _asked(self, event: Event) -> None:

@@ -53,7 +53,7 @@ def forecast(spec: StudySpec, slots: int, events: Iterable[Event] = ()) -> tuple
     that improve as the sampler learns are stopped less often than chance has it: an estimate, a
     little low.
     """
-    engine = Engine(spec, {}, NoSampler())
+    engine = Engine(spec, [{}], NoSampler())
     engine.apply(Event(kind="study", time=0.0, data={"slots": slots}))
     engine.replay(events)
     clock = engine.clock

@@ -3,7 +3,9 @@
 Optuna is told the truth of multi-fidelity trials: step = the rung's kimg, stopped = PRUNED with its
 last rung value, diverged = PRUNED without one (never a NaN), failed = FAIL. Each suggestion comes
 from a fresh sampler seeded by (study seed, trial number): it is a function of the history alone, so
-a resumed study neither repeats nor skips suggestions.
+a resumed study neither repeats nor skips suggestions. A trial is asked for the axes that it has, in
+their order; TPE draws those that all trials have jointly, the others each from the trials that had
+it.
 """
 
 import logging
@@ -12,13 +14,20 @@ from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ictsweep.records import State
 from ictsweep.seeds import derive_seed
-from ictsweep.study.spec import Sampler
+from ictsweep.study.axes import Axis
+from ictsweep.study.conditions import taken
+from ictsweep.study.spec import Sampler, StudySpec
 
 _STATES = {
     State.COMPLETE: TrialState.COMPLETE,
@@ -32,13 +41,13 @@ class Memory:
     finish.
     """
 
-    def __init__(
-        self, distributions: Mapping[str, BaseDistribution], sampler: Sampler, seed: int
-    ) -> None:
+    def __init__(self, spec: StudySpec, distributions: Mapping[str, BaseDistribution]) -> None:
+        """`distributions` are those of the spec's axes, by path."""
         logging.getLogger("optuna").setLevel(logging.WARNING)
+        self._axes = spec.search
         self._distributions = dict(distributions)
-        self._sampler = sampler
-        self._seed = seed
+        self._sampler = spec.sampler
+        self._seed = spec.seed
         self._study = optuna.create_study(direction="minimize", sampler=RandomSampler(seed=0))
         self._ids: dict[int, int] = {}
         self._suggested: tuple[int, dict[str, Any]] | None = None
@@ -49,7 +58,8 @@ class Memory:
             self._study.sampler = _sampler(
                 self._sampler, derive_seed(self._seed, "sampler", number)
             )
-            trial = self._study.ask(self._distributions)
+            trial = self._study.ask()
+            taken(self._axes, lambda axis: _suggest(trial, axis, self._distributions[axis.path]))
             self._ids[number] = trial._trial_id
             self._suggested = (number, dict(trial.params))
         return dict(self._suggested[1])
@@ -62,7 +72,9 @@ class Memory:
             assert self._suggested == (number, dict(params)), "the log disagrees with the sampler"
             return
         running = create_trial(
-            state=TrialState.RUNNING, params=dict(params), distributions=self._distributions
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions={path: self._distributions[path] for path in params},
         )
         running.datetime_start = datetime.now()
         self._ids[number] = self._study._storage.create_new_trial(self._study._study_id, running)
@@ -82,6 +94,16 @@ class Memory:
 
     def _trial(self, number: int) -> optuna.Trial:
         return optuna.Trial(self._study, self._ids[number])
+
+
+def _suggest(trial: optuna.Trial, axis: Axis, among: BaseDistribution) -> Any:
+    path = axis.path
+    if isinstance(among, CategoricalDistribution):
+        return trial.suggest_categorical(path, among.choices)
+    if isinstance(among, IntDistribution):
+        return trial.suggest_int(path, among.low, among.high, step=among.step, log=among.log)
+    assert isinstance(among, FloatDistribution)
+    return trial.suggest_float(path, among.low, among.high, step=among.step, log=among.log)
 
 
 def _sampler(sampler: Sampler, seed: int) -> BaseSampler:

@@ -1,5 +1,7 @@
 """What a study will run, said before it runs."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -9,14 +11,16 @@ from ictsweep.study.forecast import MOST, NoSampler, chance, run_ahead, trained_
 from ictsweep.study.spec import Axis, StudySpec
 
 
-def plan(spec: StudySpec) -> RenderableType:
-    """The plan of a valid spec: rungs, trials, axes, and the training that chance would spend."""
-    return Group(*_lines(spec), _axes(spec))
+def plan(spec: StudySpec, facts: Sequence[str] = ()) -> RenderableType:
+    """The plan of a valid spec: rungs, trials, axes, and the training that chance would spend;
+    `facts` say what trial 0 is made of.
+    """
+    return Group(*_lines(spec), *facts, _axes(spec))
 
 
 def expected_kimg(spec: StudySpec) -> float:
     """kimg of training in the whole study when ranks are a matter of chance: an estimate."""
-    engine = Engine(spec, {}, NoSampler())
+    engine = Engine(spec, [{}], NoSampler())
     engine.apply(Event(kind="study", time=0.0, data={"slots": 1}))
     return trained_kimg(run_ahead(engine, chance(spec.seed)))
 
@@ -56,4 +60,5 @@ def _axes(spec: StudySpec) -> Table:
 
 
 def _over(axis: Axis) -> str:
-    return f"{axis}{', log scale' if axis.log else ''}"
+    when = " and ".join(map(str, axis.when))
+    return f"{axis}{', log scale' if axis.log else ''}{f', when {when}' if when else ''}"

@@ -1,39 +1,129 @@
-"""A study's first minute before it starts: the data is read and the network built, so that what
-cannot work is said with its place in the file.
+"""A study's first minute before it starts: the data is read, networks are built and the model to
+start from is opened, so that what cannot work is said with its place in the file.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-
-import torch
+from typing import Any, NamedTuple
 
 from ictsweep.config import TrialConfig
-from ictsweep.data import load
+from ictsweep.consistency import CleanPairs, PosteriorMean
+from ictsweep.data import Images, load
 from ictsweep.errors import UserError
-from ictsweep.networks import UNet
-from ictsweep.problems import Problem
+from ictsweep.evaluation import level_problems
+from ictsweep.problems import Problem, shown
+from ictsweep.study.axes import Axis, Scalar, chooses_part
+from ictsweep.study.conditions import contexts
+from ictsweep.study.configurations import configured, possible
+from ictsweep.study.facts import facts, parameters
 from ictsweep.study.spec import StudySpec
+from ictsweep.training import init_problems
+
+
+class Rehearsal(NamedTuple):
+    """What is wrong with a study's trials, by path in the search space file, and what trial 0 is
+    made of, in lines for people.
+    """
+
+    problems: list[Problem]
+    facts: list[str]
 
 
 def rehearse(config: TrialConfig) -> list[Problem]:
-    """What is wrong with a configuration's data, or with its network for images of their size."""
-    key = ("data", "path") if config.data.path else ("data",)
+    """What is wrong with a configuration's data, or with the rest of it for such data."""
+    images = _data(config)
+    return images if isinstance(images, list) else _problems(config, images)
+
+
+def rehearse_study(spec: StudySpec) -> Rehearsal:
+    """The rehearsal of trial 0 and of every choice of network, method and first weights."""
+    config = configured(spec.trial, {})
+    images = _data(config)
+    found = images if isinstance(images, list) else _problems(config, images)
+    if found or isinstance(images, list):
+        return Rehearsal([problem.under("trial") for problem in found], [])
+    axes = [problem for axis in spec.search for problem in _axis_problems(spec, axis, images)]
+    return Rehearsal(axes, facts(spec.trial, config, images))
+
+
+def _data(config: TrialConfig) -> Images | list[Problem]:
     try:
-        images = load(config.data)
+        return load(config.data)
     except UserError as error:
-        return [Problem(key, str(error))]
+        return [Problem(("data", "path") if config.data.path else ("data",), str(error))]
+
+
+def _problems(config: TrialConfig, images: Images) -> list[Problem]:
+    found = [*_label_problems(config, images), *_reference_problems(config, images)]
+    if not isinstance(config.method.pairs, CleanPairs):
+        low, high = config.method.pairs.boundary, config.method.pairs.sigma_max
+        levels = level_problems(config.evaluate, low, high, max(images.shape[1:]))
+        found += [Problem(("evaluate", *path), message) for path, message in levels]
     try:
-        with torch.device("meta"):
-            UNet(config.network, images.shape)
+        parameters(config, images)
     except (ValueError, RuntimeError) as error:  # torch refuses sizes that no memory could hold
-        return [Problem(("network",), str(error))]
-    return []
+        return [*found, Problem(("network",), str(error))]
+    return found or init_problems(config, images.shape)
+
+
+def _label_problems(config: TrialConfig, images: Images) -> Iterator[Problem]:
+    """Whether the data says which of the network's classes each image belongs to."""
+    classes, labels, place = config.network.classes, images.labels, ("network", "classes")
+    if not classes:
+        return
+    if labels is None:
+        message = f"the data {images.name} has no labels; add an array `labels` to its file"
+        yield Problem(place, f"got {classes}; {message}, or set classes 0")
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        message = f"the labels of the data {images.name} go from {low} to {high}"
+        yield Problem(place, f"got {classes}; {message}; expected 0 to {classes - 1}")
+
+
+def _reference_problems(config: TrialConfig, images: Images) -> Iterator[Problem]:
+    path = config.method.path
+    if isinstance(path, PosteriorMean) and path.references > len(images.pixels):
+        message = f"the data {images.name} has {len(images.pixels)} images"
+        place = ("method", "path", "references")
+        yield Problem(place, f"got {path.references}; {message}; expected at most as many")
+
+
+def _axis_problems(spec: StudySpec, axis: Axis, images: Images) -> Iterator[Problem]:
+    """Ends of an axis that do not go with the data."""
+    if not (chooses_part(axis.path) or axis.path.startswith(("network.", "init.", "method.path."))):
+        return
+    key = "range" if axis.choices is None else "choices"
+    for i, end in enumerate(axis.ends):
+        for context in contexts(spec.search, [axis]):
+            params = possible(spec, {**context, axis.path: end})
+            found = _problems(configured(spec.trial, params), images)
+            for problem in found:
+                message = f"with {_said(context)}{shown(end)}, {problem}"
+                yield Problem(("search", axis.path, key, i), message)
+            if found:
+                break
+
+
+def _said(context: Mapping[str, Scalar]) -> str:
+    return "".join(f"{path} {value} and " for path, value in context.items())
 
 
 def placed(spec: StudySpec) -> StudySpec:
-    """The spec with its data's path made absolute: workers start in folders of their own."""
-    data = spec.trial["data"]
-    if not data.get("path"):
-        return spec
-    absolute = str(Path(data["path"]).absolute())
-    return replace(spec, trial={**spec.trial, "data": {**data, "path": absolute}})
+    """The spec with its files' paths made absolute: workers start in folders of their own."""
+    trial = dict(spec.trial)
+    for block in ("data", "init"):
+        if block in trial and trial[block].get("path"):
+            trial[block] = {**trial[block], "path": _absolute(trial[block]["path"])}
+    return replace(spec, trial=trial, search=tuple(map(_placed, spec.search)))
+
+
+def _placed(axis: Axis) -> Axis:
+    if axis.path != "init.path" or axis.choices is None:
+        return axis
+    return replace(axis, choices=tuple(map(_absolute, axis.choices)))
+
+
+def _absolute(path: Any) -> str:
+    return str(Path(path).absolute())

@@ -19,7 +19,7 @@ from ictsweep.launch.mailbox import open_mailbox
 from ictsweep.records import LOG_VERSION, Event
 from ictsweep.study.engine import Engine
 from ictsweep.study.memory import Memory
-from ictsweep.study.space import baseline, distributions, resolve
+from ictsweep.study.space import distributions, resolve, starts
 from ictsweep.study.spec import StudySpec
 from ictsweep.study.store import Log, StudyFolder
 from ictsweep.study.tune import Conductor, assignments, conduct
@@ -38,6 +38,7 @@ class Place:
     address: str | None = None
     max_trials: int | None = None
     micro_batch: int | None = None
+    recompute: bool = False
 
     @property
     def cache(self) -> Path:
@@ -57,9 +58,7 @@ def run_session(place: Place) -> str:
             resources = spec.resources
             each = machines(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
             fitting = min(slots(each), place.max_trials or sys.maxsize)
-            engine = Engine(
-                spec, baseline(spec), Memory(distributions(spec), spec.sampler, spec.seed)
-            )
+            engine = Engine(spec, starts(spec), Memory(spec, distributions(spec)))
             engine.replay(folder.events())
             _enough(folder, engine, fitting)
             folder.write_manifest(manifest(hardware()))
@@ -70,7 +69,8 @@ def run_session(place: Place) -> str:
             conductor = Conductor(folder, log, engine, mailbox)
             assign = assignments(
                 folder, lambda params: resolve(spec, params).to_dict(),
-                cache=place.cache, micro_batch=place.micro_batch, mailbox=mailbox,
+                cache=place.cache, micro_batch=place.micro_batch, recompute=place.recompute,
+                mailbox=mailbox,
             )  # fmt: skip
             conduct(conductor, assign, each)
             return engine.halted

@@ -1,43 +1,34 @@
-"""Whether a study can run as written: domains, the space around trial 0, the yardstick, rungs.
+"""Whether a study can run as written: the trial, the space around it, the yardstick, the rungs."""
 
-A parameter's domain is written once, in its dataclass: an axis is checked by putting its ends (or
-every choice) into the trial block and reading the result as a configuration.
-"""
-
-import difflib
 from collections.abc import Iterable, Mapping
-from itertools import combinations, product
 from typing import Any
 
-from ictsweep.config import ConfigError, Optimizer, TrialConfig, trial_config
-from ictsweep.evaluation import metric_key
-from ictsweep.problems import KeyPath, Problem, did_you_mean, dotted, number_type, shown, wanted
-from ictsweep.schema import leaves
-from ictsweep.study.axes import Axis, Scalar, substituted
+from ictsweep.config import TrialConfig, trial_config
+from ictsweep.consistency import CleanPairs
+from ictsweep.evaluation import metric_keys
+from ictsweep.optimizers import block_of
+from ictsweep.problems import Problem, did_you_mean, shown
+from ictsweep.study.axes import Axis, chooses_part
+from ictsweep.study.conditions import contexts
+from ictsweep.study.configurations import configured
+from ictsweep.study.domains import axis_problems, corner_problems, misfits, start_problems
+from ictsweep.study.parameters import BATCH, path_problems
 from ictsweep.study.spec import StudySpec, ladder
-
-BATCH = "optimizer.batch"
-
-# What makes trials comparable, by the path or block that must stay as it is.
-_FIXED = {
-    "budget_kimg": "trials of different lengths cannot be ranked; the rungs already stop weak ones",
-    "evaluate": "every trial must be measured in the same way",
-    "data": "every trial must learn, and be compared with, the same data",
-}
 
 
 def space_problems(spec: StudySpec) -> list[Problem]:
     """Everything that keeps the study from running, by its path in the search space file."""
     if problems := trial_problems(spec.trial):
-        return problems + [p for axis in spec.search for p in _path_problems(axis)]
+        return problems + [p for axis in spec.search for p in path_problems(axis)]
     config = trial_config(spec.trial)
-    axes = [problem for axis in spec.search for problem in _axis_problems(spec, axis, config)]
+    axes = [problem for axis in spec.search for problem in axis_problems(spec, axis)]
     batches = [config.optimizer.batch, *([] if axes else _searched_batches(spec))]
-    around = [] if axes else [*_corner_problems(spec), *_start_problems(spec)]
+    around = [] if axes else [*corner_problems(spec), *start_problems(spec)]
+    unmeasured = [] if axes else [p for axis in spec.search for p in _choice_problems(spec, axis)]
     return [
         *axes,
         *around,
-        *_metric_problems(spec, config),
+        *(_metric_problems(spec, config) or unmeasured),
         *_rung_problems(spec, config),
         *_worker_problems(spec.resources.workers, batches),
     ]
@@ -45,138 +36,41 @@ def space_problems(spec: StudySpec) -> list[Problem]:
 
 def trial_problems(block: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with a trial block."""
-    return [problem.under("trial") for problem in _misfits(block, {})]
+    return [problem.under("trial") for problem in misfits(block, {})]
 
 
-def _misfits(block: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[Problem, ...]:
-    try:
-        trial_config(substituted(block, params))
-    except ConfigError as error:
-        return error.problems
-    return ()
+def _keys(config: TrialConfig) -> tuple[str, ...]:
+    """The names of the numbers that a configuration is measured by."""
+    return metric_keys(config.evaluate, isinstance(config.method.pairs, CleanPairs))
 
 
-def _axis_problems(spec: StudySpec, axis: Axis, config: TrialConfig) -> list[Problem]:
-    """What is wrong with one axis, the others at the trial block's values."""
-    place = ("search", axis.path)
-    found = _path_problems(axis) or _kind_problems(axis)
-    if found:
-        return found
-    key = "range" if axis.choices is None else "choices"
-    for i, end in enumerate(axis.ends):
-        for problem in _misfits(spec.trial, {axis.path: end}):
-            own = dotted(problem.path) == axis.path
-            message = problem.message if own else f"with {shown(end)}, {problem}"
-            found.append(Problem((*place, key, i), message))
-    value = config.value(axis.path)
-    if not found and not axis.holds(value):
-        message = (
-            f"trial 0 has {shown(value)}, which is not in {axis}; trial 0 is the `trial` block as "
-            "written and must be in the space: widen it, or change the value in `trial`"
-        )
-        found.append(Problem(place, message, at_key=True))
-    return found
-
-
-def _path_problems(axis: Axis) -> list[Problem]:
-    """Whether the axis is over something that a trial has and a study may vary."""
-    place, path = ("search", axis.path), axis.path
-    known = [dotted(leaf) for leaf in leaves(TrialConfig)]
-    fixed = _FIXED.get(path.split(".")[0])
-    searchable = [leaf for leaf in known if leaf.split(".")[0] not in _FIXED]
-    if fixed:
-        message = f"cannot be searched: {fixed}"
-    elif path in known:
+def _metric_problems(spec: StudySpec, config: TrialConfig) -> list[Problem]:
+    keys = _keys(config)
+    if spec.minimize in keys:
         return []
-    elif inside := [leaf for leaf in searchable if leaf.startswith(f"{path}.")]:
-        message = f"a block, not a value; search values of it: {', '.join(inside[:6])}"
-    elif path.endswith(".preset"):
-        message = "a preset cannot be searched; search the values that it sets"
-    else:
-        message = f"a trial has no such value{_nearest(path, searchable)}"
-    return [Problem(place, message, at_key=True)]
+    known = f"{'one of ' if len(keys) > 1 else ''}{', '.join(keys)}"
+    source = f"trial.evaluate.steps {list(config.evaluate.steps)} yields"
+    if isinstance(config.method.pairs, CleanPairs):
+        source = "a method that denoises (pairs clean) is measured by"
+    near = did_you_mean(spec.minimize, keys)
+    message = f"got {shown(spec.minimize)}; expected {known}, which {source}{near}"
+    return [Problem(("minimize",), message)]
 
 
-def _nearest(path: str, known: list[str]) -> str:
-    near = [leaf for leaf in known if leaf.endswith(f".{path}")]
-    near = near or difflib.get_close_matches(path, known, n=3, cutoff=0.7)
-    near = near or difflib.get_close_matches(path, known, n=1, cutoff=0.4)
-    block = path.rpartition(".")[0]
-    beside = [leaf for leaf in known if block and leaf.rpartition(".")[0] == block]
-    if near:
-        return f"; did you mean {' or '.join(near)}?"
-    return f"; it has {', '.join((beside or known)[:6])}, ..."
-
-
-def _kind_problems(axis: Axis) -> list[Problem]:
-    """Whether the axis has the form that its parameter needs."""
-    hint = next(h for path, h in leaves(TrialConfig).items() if dotted(path) == axis.path)
-    kind, place = number_type(hint), ("search", axis.path)
-    if axis.choices is not None:
-        return []
-    if kind is None:
-        message = f"{axis.path} is no number but {wanted(hint)}; list values as choices: [a, b]"
-        return [Problem((*place, "range"), message)]
-    if axis.path == BATCH:
-        message = (
-            "a batch must divide every evaluation interval, which a range cannot promise; "
-            "list sizes as choices: [64, 128]"
-        )
-        return [Problem((*place, "range"), message)]
-    if kind is int and isinstance(axis.step, float):
-        return [
-            Problem((*place, "step"), f"got {axis.step}; expected an integer, as {axis.path} is")
-        ]
-    return []
-
-
-def _corner_problems(spec: StudySpec) -> Iterable[Problem]:
-    """Pairs of axes whose extremes exclude each other, such as s0 above s1."""
-    for a, b in combinations(spec.search, 2):
-        for x, y in product(_extremes(a), _extremes(b)):
-            if problems := _misfits(spec.trial, {a.path: x, b.path: y}):
+def _choice_problems(spec: StudySpec, axis: Axis) -> Iterable[Problem]:
+    """Choices under which a trial is measured by other numbers than the one minimised."""
+    if not chooses_part(axis.path):
+        return
+    for i, choice in enumerate(axis.ends):
+        for context in contexts(spec.search, [axis]):
+            keys = _keys(configured(spec.trial, {**context, axis.path: choice}))
+            if spec.minimize not in keys:
                 message = (
-                    f"{shown(y)} is possible together with {a.path} {shown(x)}, but then "
-                    f"{problems[0]}; narrow one of the two"
+                    f"got {shown(choice)}, which is measured by {', '.join(keys)}; this study "
+                    f"minimizes {spec.minimize}"
                 )
-                yield Problem(("search", b.path), message, at_key=True)
+                yield Problem(("search", axis.path, "choices", i), message)
                 break
-
-
-def _extremes(axis: Axis) -> tuple[Scalar, ...]:
-    numbers = [end for end in axis.ends if isinstance(end, int | float)]
-    return (min(numbers), max(numbers)) if len(numbers) == len(axis.ends) else axis.ends
-
-
-def _start_problems(spec: StudySpec) -> Iterable[Problem]:
-    axes = {axis.path: axis for axis in spec.search}
-    for i, entry in enumerate(spec.warm_start):
-        found = [_value_problem(axes, (i, path), value) for path, value in entry.items()]
-        wrong = [problem.under("warm_start") for problem in found if problem]
-        yield from wrong
-        for problem in () if wrong else _misfits(spec.trial, entry):
-            yield Problem(("warm_start", i), f"with these values, {problem}")
-
-
-def _value_problem(axes: Mapping[str, Axis], place: KeyPath, value: Any) -> Problem | None:
-    path = str(place[-1])
-    if path not in axes:
-        message = f"not searched; searched are {', '.join(axes)}{did_you_mean(path, axes)}"
-        return Problem(place, message, at_key=True)
-    if not axes[path].holds(value):
-        return Problem(place, f"got {shown(value)}; expected a value in {axes[path]}")
-    return None
-
-
-def _metric_problems(spec: StudySpec, config: TrialConfig) -> Iterable[Problem]:
-    keys = [metric_key(steps) for steps in config.evaluate.steps]
-    if spec.minimize not in keys:
-        known = f"one of {', '.join(keys)}" if len(keys) > 1 else keys[0]
-        message = (
-            f"got {shown(spec.minimize)}; expected {known}, which trial.evaluate.steps "
-            f"{list(config.evaluate.steps)} yields{did_you_mean(spec.minimize, keys)}"
-        )
-        yield Problem(("minimize",), message)
 
 
 def _rung_problems(spec: StudySpec, config: TrialConfig) -> Iterable[Problem]:
@@ -217,7 +111,7 @@ def _searched_batches(spec: StudySpec) -> list[Any]:
 
 def _worker_problems(workers: int, batches: Iterable[int]) -> Iterable[Problem]:
     for batch in dict.fromkeys(batches):
-        block = Optimizer(batch=batch).block
+        block = block_of(batch)
         blocks = batch // block
         if blocks % workers:
             able = [str(n) for n in range(1, min(blocks, 1024) + 1) if blocks % n == 0]

@@ -11,25 +11,31 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from ictsweep.config import ConfigError, TrialConfig, trial_config
+from ictsweep.config import ConfigError, TrialConfig
 from ictsweep.errors import UserError
-from ictsweep.problems import number_type
-from ictsweep.schema import leaves
-from ictsweep.study.axes import Axis, substituted
+from ictsweep.problems import dotted, number_type
+from ictsweep.study.axes import Axis
+from ictsweep.study.configurations import completed, configured
 from ictsweep.study.soundness import space_problems, trial_problems
 from ictsweep.study.source import Document, read_document, read_value
 from ictsweep.study.spec import StudySpec, parse_spec
+from ictsweep.variants import leaves
 
 
 def resolve(spec: StudySpec, params: Mapping[str, Any]) -> TrialConfig:
-    """The trial block with `params` (by dotted path) in place; ConfigError if they do not fit."""
-    return trial_config(substituted(spec.trial, params))
+    """The trial block with `params` (by dotted path) in place; ConfigError if they do not fit.
+
+    Where they choose another preset or variant, values of the block that it does not have do not
+    apply.
+    """
+    return configured(spec.trial, params)
 
 
-def baseline(spec: StudySpec) -> dict[str, Any]:
-    """Trial 0's value on every axis: what the trial block says, presets resolved."""
-    config = resolve(spec, {})
-    return {axis.path: config.value(axis.path) for axis in spec.search}
+def starts(spec: StudySpec) -> tuple[dict[str, Any], ...]:
+    """The parameters that a study begins with: trial 0's, as the trial block has them, and those of
+    every warm start. Each holds the axes that its trial has.
+    """
+    return tuple(completed(spec, entry) for entry in spec.warm_start)
 
 
 def overridden(spec: StudySpec, settings: Iterable[str]) -> TrialConfig:
@@ -48,8 +54,8 @@ def overridden(spec: StudySpec, settings: Iterable[str]) -> TrialConfig:
 
 def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
     """The axes in Optuna's terms, by dotted path; integers where the parameter is one."""
-    hints = {".".join(map(str, path)): hint for path, hint in leaves(TrialConfig).items()}
-    return {axis.path: _distribution(axis, number_type(hints[axis.path])) for axis in spec.search}
+    kinds = {dotted(path): number_type(hint) for path, hint in leaves(TrialConfig).items()}
+    return {axis.path: _distribution(axis, kinds.get(axis.path)) for axis in spec.search}
 
 
 def _distribution(axis: Axis, kind: type | None) -> BaseDistribution:

@@ -18,9 +18,10 @@ from ictsweep.schema import ReadBy, plain, read
 from ictsweep.study.axes import AXES, Axis, axis_to_dict, read_axes
 from ictsweep.study.source import Document, read_document
 
-# Parameters that stretch or shift the discretisation curriculum. In the middle of a run they rank
-# the curriculum's position, not the model, so rungs must then be runs of their own.
-CURRICULUM = "method.pairs.steps."
+# Choices of the discretisation curriculum, and the parameters that stretch or shift it. In the
+# middle of a run they rank the curriculum's position, not the model, so rungs must then be runs of
+# their own.
+CURRICULUM = ("method.preset", "method.pairs.name", "method.pairs.steps.")
 
 STARTS = "a list of blocks path: value, the first one {}"
 
@@ -38,7 +39,7 @@ class Stopping:
     """Successive halving: rungs at first_rung_kimg * reduction^i; the best 1/reduction go on.
 
     `fidelity`: a rung is a complete run of its own length (short_run) or a point of one long run
-    (same_run); auto takes short runs when a curriculum parameter is searched.
+    (same_run); auto takes short runs when the curriculum, or one of its parameters, is searched.
     """
 
     name: Literal["asha"] = "asha"

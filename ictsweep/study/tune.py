@@ -160,6 +160,7 @@ def assignments(
     *,
     cache: Path,
     micro_batch: int | None,
+    recompute: bool,
     mailbox: Any,
 ) -> Callable[[int], Assignment]:
     """What trial n's workers are told, from the log as it stands when they start; also written to
@@ -184,6 +185,7 @@ def assignments(
             short_run=spec.short_run,
             recorded=tuple((m.run_kimg, m.kimg) for m in record.measurements),
             micro_batch=micro_batch,
+            recompute=recompute,
             mailbox=mailbox,
         )
 

@@ -1,19 +1,24 @@
 """Training one trial, with or without a study around it."""
 
+from ictsweep.training.initial import init_problems, initial_model
+from ictsweep.training.job import Job
 from ictsweep.training.lineage import fit_lineage, runs
+from ictsweep.training.loading import LoadedModel, load_model
 from ictsweep.training.runtime import LocalRuntime, Runtime
 from ictsweep.training.single import train_once, yardstick
-from ictsweep.training.trainer import Job, Trainer, initial_model, sampling_levels
+from ictsweep.training.trainer import Trainer
 
 __all__ = [
     "Job",
+    "LoadedModel",
     "LocalRuntime",
     "Runtime",
     "Trainer",
     "fit_lineage",
+    "init_problems",
     "initial_model",
+    "load_model",
     "runs",
-    "sampling_levels",
     "train_once",
     "yardstick",
 ]

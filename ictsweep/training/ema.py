@@ -1,41 +1,58 @@
-"""Power-function EMA: its length is a share of the training so far, so one setting serves short and
-long runs.
+"""Running averages of a model's weights: those that are sampled from, and those that teach.
 
-theta_ema(k) = beta_k theta_ema(k-1) + (1 - beta_k) theta(k),  beta_k = (1 - 1/k)^(gamma + 1)
-(Karras et al. 2023, "Analyzing and Improving the Training Dynamics of Diffusion Models",
-arXiv:2312.02696, Eqs. 121-127).
+theta_ema <- d theta_ema + (1 - d) theta  after every optimiser step, d being the decay of that
+update (`consistency.averages`).
 """
 
-import numpy as np
+import copy
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
-def gamma_of(sigma_rel: float) -> float:
-    """The exponent gamma of a relative width sigma_rel in (0, 0.28): the largest real root of
-    sigma_rel^2 (g + 2)^2 (g + 3) = g + 1 (the standard deviation of the profile's weights over
-    training time).
+class Average(Protocol):
+    """How much of the old average each update keeps: `consistency.PowerEma` and its like."""
+
+    def decay(self, update: int, batch: int) -> float:
+        """The share in [0, 1] that update 1, 2, ... keeps, after a step on `batch` images."""
+        ...
+
+
+class Averaged(nn.Module, Generic[Model]):
+    """`module` is an average of a model's weights; it begins as a copy and takes no gradient.
+
+    `decay(update)` in [0, 1] is that of update 1, 2, ...: 0 copies the weights, 1 leaves the
+    average alone. The count lives on the CPU, so that an update never waits for the device.
     """
-    roots = np.roots([1.0, 7.0, 16.0 - sigma_rel**-2, 12.0 - sigma_rel**-2])
-    return float(roots[np.isreal(roots)].real.max())
+
+    module: Model
+    updates: Tensor
+
+    def __init__(self, model: Model, decay: Callable[[int], float]) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model).eval().requires_grad_(False)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights that an optimiser step left in `model`."""
+        self.updates += 1
+        keep = self._decay(int(self.updates))
+        if keep == 1.0:
+            return
+        averages: list[Tensor] = list(self.module.parameters())
+        current: list[Tensor] = list(model.parameters())
+        if keep == 0.0:
+            torch._foreach_copy_(averages, current)  # pyright: ignore[reportPrivateImportUsage]
+        else:
+            torch._foreach_lerp_(averages, current, 1.0 - keep)  # pyright: ignore
 
 
-def decay(update: int, gamma: float) -> float:
-    """beta_k of update k = 1, 2, ...; 0 at the first, which copies the weights."""
-    return float((1.0 - 1.0 / update) ** (gamma + 1.0))
-
-
-def averaged(model: nn.Module, sigma_rel: float) -> AveragedModel:
-    """A power-function average of `model`, updated by `update_parameters(model)` after every
-    optimizer step.
-    """
-    gamma = gamma_of(sigma_rel)
-
-    def average(averages: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
-        weight = 1.0 - decay(int(updates) + 1, gamma)
-        torch._foreach_lerp_(averages, current, weight)  # pyright: ignore[reportPrivateImportUsage]
-
-    average_all = torch.no_grad()(average)
-    ema = AveragedModel(model, multi_avg_fn=average_all)  # pyright: ignore[reportArgumentType]
-    return ema.eval().requires_grad_(False)
+def averaged(model: Model, average: Average, batch: int) -> Averaged[Model]:
+    """The average of `model` over steps of `batch` images."""
+    return Averaged(model, lambda update: average.decay(update, batch))

@@ -10,8 +10,10 @@ import shutil
 from collections.abc import Collection
 from dataclasses import replace
 
+from ictsweep.training.job import Job
+from ictsweep.training.post_hoc import forget_snapshots
 from ictsweep.training.runtime import Runtime
-from ictsweep.training.trainer import Job, Trainer
+from ictsweep.training.trainer import Trainer
 
 
 def fit_lineage(
@@ -56,3 +58,4 @@ def runs(rungs: tuple[int, ...], short_run: bool) -> list[tuple[int, tuple[int, 
 def _forget(job: Job, budget: int) -> None:
     for path in (job.folder / "checkpoints").glob(f"{budget:06d}-*"):
         shutil.rmtree(path, ignore_errors=True)
+    forget_snapshots(job.folder / "snapshots", budget)

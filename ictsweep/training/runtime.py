@@ -58,6 +58,8 @@ class LocalRuntime:
             f"{name} {value:.4g} ± {measurement.errors[name]:.2g}"
             for name, value in measurement.values.items()
         )
+        if measurement.grad_cosine is not None:
+            scores += f"  gradient's cosine with float32 {measurement.grad_cosine:.3f}"
         _log.info("%d/%d kimg  N %d  loss %.4g  %s", measurement.kimg, measurement.run_kimg,
                   measurement.levels, measurement.loss, scores)  # fmt: skip
 

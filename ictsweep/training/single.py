@@ -1,24 +1,33 @@
 """One run without a study: a process of its own, or the processes of torchrun."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from ictsweep.config import TrialConfig
+from ictsweep.consistency import FixedEma, HalfLifeEma, PowerEma
 from ictsweep.data import Images, load
 from ictsweep.evaluation import Evaluator, prepare
 from ictsweep.files import whole_lines
+from ictsweep.training.job import Job
 from ictsweep.training.runtime import LocalRuntime, barrier
-from ictsweep.training.trainer import Job, Trainer
+from ictsweep.training.trainer import Trainer
 
 
 def train_once(
-    config: TrialConfig, *, out: Path, cache: Path, seed: int, micro_batch: int | None
+    config: TrialConfig,
+    *,
+    out: Path,
+    cache: Path,
+    seed: int,
+    micro_batch: int | None,
+    recompute: bool = False,
 ) -> None:
     """Train `config` to its full budget in the folder `out`, continuing the newest checkpoint
     there.
 
-    Writes out/measurements.jsonl, out/samples/ and out/checkpoints/; extractors are kept in
-    `cache`.
+    Writes out/measurements.jsonl, out/samples/, out/checkpoints/ and, where averages are kept for
+    later, out/snapshots/; extractors are kept in `cache`. `micro_batch` and `recompute` as in Job.
     """
     runtime = LocalRuntime(out)
     try:
@@ -35,6 +44,7 @@ def train_once(
             folder=out,
             recorded=_recorded(out, config.budget_kimg),
             micro_batch=micro_batch,
+            recompute=recompute,
         )
         trainer = Trainer(job, runtime)
         trainer.fit()
@@ -49,8 +59,13 @@ def yardstick(config: TrialConfig, images: Images, seed: int, cache: Path) -> Ev
     """
     return prepare(
         images.pixels, images.labels, images.name, images.digest, config.evaluate,
-        seed=seed, cache=cache, ema=f"power {config.ema.sigma_rel:g}",
+        seed=seed, cache=cache, ema=_words(config.ema),
     )  # fmt: skip
+
+
+def _words(average: PowerEma | FixedEma | HalfLifeEma) -> str:
+    """An average's name and numbers, such as "power 0.05"."""
+    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in asdict(average).values())
 
 
 def _recorded(out: Path, run_kimg: int) -> frozenset[int]:

@@ -3,72 +3,54 @@ neither Ray nor the study.
 """
 
 import logging
+import math
 import time
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import NoReturn
 
 import torch
-from torch import Tensor
 
-from ictsweep.config import TrialConfig
-from ictsweep.consistency import Denoiser, sample
-from ictsweep.data import Images, Loader, to_model
 from ictsweep.errors import Diverged
-from ictsweep.evaluation import Evaluator, Scores, grid, save_png
-from ictsweep.networks import UNet
+from ictsweep.evaluation import Scores, grid, save_png
 from ictsweep.records import Measurement
-from ictsweep.seeds import derive_seed
-from ictsweep.training.ema import averaged
-from ictsweep.training.optimizer import build_optimizer
-from ictsweep.training.runtime import Runtime, distribute, gather, mean_over_ranks
-from ictsweep.training.state import Meta, TrainState, restore_newest, save_checkpoint
-from ictsweep.training.step import Draws, accumulate, draw, share_of
+from ictsweep.training.build import build_feed, build_meta, build_objective, build_state
+from ictsweep.training.checkpoints import restore_newest, save_checkpoint
+from ictsweep.training.divergence import find_culprit
+from ictsweep.training.job import Job
+from ictsweep.training.optimizer import set_lr, total_norm
+from ictsweep.training.post_hoc import forget_snapshots, snapshot_due
+from ictsweep.training.precision import allow_tf32
+from ictsweep.training.probe import gradient_cosine, probe_size
+from ictsweep.training.runtime import Runtime, gather, mean_over_ranks
+from ictsweep.training.samplers import routes, samplers
+from ictsweep.training.step import accumulate, share_of
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What a run is made of, besides its configuration: data, yardstick, seed, and where its files
-    go.
-
-    `rungs` are the kimg at which the study is asked whether to go on; `recorded` the kimg already
-    in the study's log (an evaluation repeated after a resume is not reported twice). `micro_batch`
-    bounds memory, never the result.
-    """
-
-    config: TrialConfig
-    images: Images
-    evaluator: Evaluator
-    seed: int
-    folder: Path
-    rungs: tuple[int, ...] = ()
-    recorded: Collection[int] = field(default_factory=frozenset)
-    micro_batch: int | None = None
-
-
 class Trainer:
-    """`Trainer(job, runtime).fit()` trains to the budget or to the study's stop."""
+    """`Trainer(job, runtime).fit()` trains to the budget or to the study's stop. `meta` says how
+    far it has come.
+    """
 
     def __init__(self, job: Job, runtime: Runtime) -> None:
         config = job.config
         self.job, self.config, self.runtime = job, config, runtime
-        allow_tf32(config.precision == "tf32")
-        self.loader = Loader(images=job.images, seed=job.seed, flip=config.data.flip)
-        model = initial_model(config, job.images.shape, job.seed).to(runtime.device)
-        self.student = distribute(model, runtime)
-        self.mask_size = int(model.network.mask_size)  # pyright: ignore[reportArgumentType]
-        optimizer = build_optimizer(config.optimizer, model.parameters())
-        self.state = TrainState(model, averaged(model, config.ema.sigma_rel), optimizer)
         self.share = share_of(
             config.optimizer.batch, config.optimizer.block,
             runtime.rank, runtime.world_size, job.micro_batch,
         )  # fmt: skip
-        self.seen = 0
-        self.train_s = 0.0
-        self.loss = self.grad_norm = float("nan")
+        self.state = build_state(job, runtime.device)
+        self.feed = build_feed(job, self.state, runtime.device)
+        self.objective = build_objective(config, self.state, runtime)
+        self.meta = build_meta(job)
+        allow_tf32(self.objective.precision.tf32)
+
+    @property
+    def seen(self) -> int:
+        """Images trained on in this run."""
+        return self.meta.images
 
     def fit(self) -> bool:
         """Train from the newest checkpoint to the budget; False if the study stopped the run at a
@@ -88,57 +70,93 @@ class Trainer:
 
     def _step(self) -> None:
         started = time.perf_counter()
-        batch = self.config.optimizer.batch
-        self.state.optimizer.zero_grad(set_to_none=True)
-        loss = accumulate(
-            self.student, self.state.model, self.config.method, self.share, batch,
-            self.runtime.world_size, self._inputs,
-        )  # fmt: skip
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in self.state.model.parameters() if p.grad is not None]
+        stage = self.config.method.pairs.stage(self._progress(self.seen))
+        cosine = self.meta.grad_cosine if stage == self.meta.stage else self._probe()
+        loss, grad_norm = self._gradient()
+        self._move(loss, grad_norm)
+        self.state.update_averages()
+        self.meta = replace(
+            self.meta,
+            images=self.seen + self.config.optimizer.batch,
+            train_s=self.meta.train_s + time.perf_counter() - started,
+            loss=loss,
+            grad_norm=grad_norm if math.isfinite(grad_norm) else self.meta.grad_norm,
+            stage=stage,
+            grad_cosine=cosine,
         )
-        loss = mean_over_ranks(loss)
-        self.loss, self.grad_norm = torch.stack([loss, norm]).tolist()
-        self._guard()
-        self.state.optimizer.step()
-        self.state.ema.update_parameters(self.state.model)
-        self.seen += batch
-        self.train_s += time.perf_counter() - started
+        self._snapshot()
 
-    def _inputs(self, offset: int, count: int) -> tuple[Tensor, Draws]:
-        first = self.seen + offset
-        pixels = self.loader.batch(first, count).to(self.runtime.device)
-        draws = draw(
-            self.config.method, self.job.images.shape, self.mask_size,
-            seed=self.job.seed, first=first, count=count,
-            block=self.config.optimizer.block,
-            progress=self._progress(self.seen), device=self.runtime.device,
+    def _probe(self) -> float | None:
+        """What the precision leaves of the gradient's direction, on a few of the next step's
+        images; None where it is float32.
+        """
+        if self.runtime.rank or not self.objective.precision.rounds(self.runtime.device):
+            return None
+        count = probe_size(self.share.micro, self.config.optimizer.block)
+        objective = self.objective.of(self.state.model)
+        return gradient_cosine(objective, self.feed.batch(self.seen, 0, count))
+
+    def _gradient(self) -> tuple[float, float]:
+        """Put the gradient of the next global batch where the optimiser looks for it, clipped; its
+        mean loss, and the gradient's norm before clipping.
+        """
+        optimizer, scaler, batch = self.state.optimizer, self.state.scaler, self.config.optimizer
+        optimizer.zero_grad(set_to_none=True)
+        loss = accumulate(
+            self.objective, self.share, batch.batch, self.runtime.world_size,
+            partial(self.feed.batch, self.seen), scaler.scale if scaler else torch.nn.Identity(),
         )  # fmt: skip
-        return to_model(pixels), draws
+        if scaler:
+            scaler.unscale_(optimizer)
+        norm = total_norm(self.state.model, batch.clip)
+        loss, norm = torch.stack([mean_over_ranks(loss), norm]).tolist()
+        return loss, norm
+
+    def _move(self, loss: float, grad_norm: float) -> None:
+        """Take the optimiser's step. Diverged, before the optimiser moves, when the numbers are not
+        finite: the last checkpoint stays good. Under loss scaling a gradient may overflow: that
+        step is not taken, the next is scaled less.
+        """
+        optimizer, scaler = self.state.optimizer, self.state.scaler
+        if not math.isfinite(loss) or not (scaler or math.isfinite(grad_norm)):
+            self._diverge(loss, grad_norm)
+        set_lr(optimizer, self.config.optimizer.lr_at(self._progress(self.seen)))
+        if not scaler:
+            optimizer.step()
+            return
+        scaler.step(optimizer)
+        scaler.update()
+        if scaler.get_scale() < 1:
+            self._diverge(loss, grad_norm)
+
+    def _diverge(self, loss: float, grad_norm: float) -> NoReturn:
+        self.state.optimizer.zero_grad(set_to_none=True)
+        culprit = find_culprit(
+            self.objective.of(self.state.model), self.share,
+            partial(self.feed.batch, self.seen), gather,
+        )  # fmt: skip
+        raise Diverged(
+            f"loss {loss:g}, gradient norm {grad_norm:g} at {self.seen / 1000:g} kimg, "
+            f"N = {self._levels(self.seen)}: {culprit}"
+        )
 
     def _progress(self, images: int) -> float:
         return images / (self.config.budget_kimg * 1000)
 
     def _levels(self, images: int) -> int:
-        return self.config.method.pairs.steps.levels(self._progress(images))
+        return self.config.method.pairs.levels(self._progress(images))
 
-    def _guard(self) -> None:
-        """Stop before the optimiser moves on a non-finite gradient: the last checkpoint stays
-        good.
-        """
-        total = self.loss + self.grad_norm
-        if total != total or abs(total) == float("inf"):
-            raise Diverged(
-                f"loss {self.loss:g}, gradient norm {self.grad_norm:g} "
-                f"at {self.seen / 1000:g} kimg, N = {self._levels(self.seen)}"
-            )
+    def _snapshot(self) -> None:
+        kept = self.state.post_hoc
+        if kept is not None and not self.runtime.rank and snapshot_due(self.config, self.seen):
+            kept.save(self.job.folder / "snapshots", self.config.budget_kimg, self.seen)
 
     def _measure(self, kimg: int) -> None:
         """Checkpoint, then evaluate the average weights and report: a kill between the two costs
         one evaluation.
         """
         if self.runtime.rank == 0:
-            save_checkpoint(self.job.folder / "checkpoints", self.state, self._meta())
+            save_checkpoint(self.job.folder / "checkpoints", self.state, self.meta)
         started = time.perf_counter()
         scores = self._evaluate()
         picture = f"samples/{self.config.budget_kimg:06d}-{kimg:06d}.png"
@@ -152,62 +170,29 @@ class Trainer:
                 errors=scores.errors,
                 passports=scores.passports,
                 levels=self._levels(self.seen - self.config.optimizer.batch),  # last trained on
-                loss=self.loss,
-                grad_norm=self.grad_norm,
-                train_s=self.train_s,
+                loss=self.meta.loss,
+                grad_norm=self.meta.grad_norm,
+                train_s=self.meta.train_s,
                 evaluate_s=time.perf_counter() - started,
                 samples=picture,
+                stage=self.meta.stage,
+                grad_cosine=self.meta.grad_cosine,
             )
         )
 
     def _evaluate(self) -> Scores:
-        levels = sampling_levels(self.config)
-        samplers = {steps: partial(self._sample, levels=path) for steps, path in levels.items()}
+        """Of the average weights, in float32 whatever the precision of training."""
+        side, device = max(self.job.images.shape[1:]), self.runtime.device
         return self.job.evaluator(
-            samplers, levels,
+            samplers(self.config, self.state.ema.module, side, device), routes(self.config, side),
             rank=self.runtime.rank, world_size=self.runtime.world_size, gather=gather,
-        )  # fmt: skip
-
-    def _sample(self, latents: Tensor, *, levels: tuple[float, ...]) -> Tensor:
-        """Images of latents, on the CPU where they are counted, from the average weights."""
-        on_device = latents.to(self.runtime.device)
-        sigma_min = self.config.method.pairs.grid.sigma_min
-        return sample(self.state.ema.module, on_device, levels, sigma_min=sigma_min).cpu()
-
-    def _meta(self) -> Meta:
-        return Meta(
-            config_digest=f"{self.config.digest()}-{self.job.images.digest}", seed=self.job.seed,
-            run_kimg=self.config.budget_kimg, images=self.seen, train_s=self.train_s,
-            loss=self.loss, grad_norm=self.grad_norm,
         )  # fmt: skip
 
     def _restore(self) -> None:
         folder = self.job.folder / "checkpoints"
-        meta = restore_newest(folder, self.state, self.runtime.device, self._meta())
+        meta = restore_newest(folder, self.state, self.runtime.device, self.meta)
+        if meta is None and self.runtime.rank == 0:
+            forget_snapshots(self.job.folder / "snapshots", self.config.budget_kimg)
         if meta is not None:
-            self.seen, self.train_s = meta.images, meta.train_s
-            self.loss, self.grad_norm = meta.loss, meta.grad_norm
+            self.meta = meta
             _log.info("continued at %d of %d kimg", self.seen // 1000, self.config.budget_kimg)
-
-
-def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -> Denoiser:
-    """The untrained denoiser of a configuration; its weights depend on the seed alone."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, "init"))
-    return Denoiser(UNet(config.network, shape, generator), config.method.scalings)
-
-
-def sampling_levels(config: TrialConfig) -> dict[int, tuple[float, ...]]:
-    """The noise levels of each sampler that is evaluated: sigma_max, then the intermediate
-    level.
-    """
-    sigma_max = config.method.pairs.grid.sigma_max
-    return {
-        steps: (sigma_max, *[config.evaluate.mid_sigma] * (steps - 1))
-        for steps in config.evaluate.steps
-    }
-
-
-def allow_tf32(allowed: bool) -> None:
-    """TF32 for matrix products and convolutions on GPUs that have it; no effect elsewhere."""
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    torch.backends.cudnn.allow_tf32 = allowed

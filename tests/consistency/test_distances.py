@@ -1,11 +1,13 @@
-"""Pseudo-Huber distance and inverse-gap weighting by hand."""
+"""The distances by hand, and the perceptual one around a stand-in for its network."""
 
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from ictsweep.consistency import InverseGap, PseudoHuber
+from ictsweep.consistency import L2, METHODS, MeanSquare, Method, Perceptual, PseudoHuber, distances
 
 
 def test_a_345_triangle_by_hand():
@@ -47,20 +49,81 @@ def test_float32_keeps_what_the_textbook_form_loses():
     assert PseudoHuber()(x, torch.zeros_like(x)).item() == pytest.approx(1.67057e-11, rel=1e-4)
 
 
-def test_equal_images_have_no_distance_and_no_gradient():
+@pytest.mark.parametrize("measure", [PseudoHuber(), L2(), MeanSquare()])
+def test_equal_images_have_no_distance_and_no_gradient(measure):
     x = torch.rand(3, 1, 4, 4, requires_grad=True)
-    distance = PseudoHuber()(x, x.detach())
+    distance = measure(x, x.detach())
     distance.sum().backward()
     assert torch.equal(distance, torch.zeros(3))
     assert x.grad is not None
     assert torch.equal(x.grad, torch.zeros_like(x))
 
 
-def test_half_precision_input_is_measured_in_float32():
+@pytest.mark.parametrize("measure", [PseudoHuber(), L2(), MeanSquare()])
+def test_half_precision_input_is_measured_in_float32(measure):
     x = torch.full((1, 64), 1e-3, dtype=torch.bfloat16)
-    assert PseudoHuber()(x, torch.zeros_like(x)).dtype == torch.float32
+    assert measure(x, torch.zeros_like(x)).dtype == torch.float32
 
 
-def test_inverse_gap_by_hand():
-    t, r = torch.tensor([0.5, 80.0]), torch.tensor([0.25, 79.5])
-    assert InverseGap()(t, r).tolist() == [4.0, 2.0]
+def test_l2_and_the_mean_square_by_hand():
+    x = torch.zeros(2, 1, 2, 2, dtype=torch.float64)
+    x[0, 0, 0, 0], x[0, 0, 1, 0], x[1, 0, 1, 1] = 3.0, 4.0, 1e-20
+    assert L2()(x, torch.zeros_like(x)).tolist() == pytest.approx([5.0, 1e-20], rel=1e-15, abs=0)
+    assert MeanSquare()(x, torch.zeros_like(x)).tolist() == pytest.approx([6.25, 2.5e-41], abs=0)
+
+
+def test_l2_has_a_gradient_of_length_one_next_to_an_equal_pair():
+    x = torch.tensor([[3.0, 4.0], [1.0, 2.0]], requires_grad=True)
+    L2()(x, torch.tensor([[0.0, 0.0], [1.0, 2.0]])).sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The images that a stand-in for LPIPS, half the mean absolute difference, was shown."""
+    shown = []
+
+    class Lpips(torch.nn.Module):
+        def __init__(self, net, verbose):
+            super().__init__()
+            assert net == "vgg"
+
+        def forward(self, x, y):
+            shown.extend([x, y])
+            return (x - y).abs().mean((1, 2, 3), keepdim=True) / 2
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Lpips))
+    distances._lpips.cache_clear()
+    yield shown
+    distances._lpips.cache_clear()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_perceptual_shows_the_network_224_pixels_in_three_channels(seen, channels):
+    x = torch.full((2, channels, 32, 32), 0.5, requires_grad=True)
+    distance = Perceptual()(x, torch.zeros(2, channels, 32, 32))
+    assert [image.shape for image in seen] == [(2, 3, 224, 224)] * 2
+    assert distance.tolist() == pytest.approx([0.25, 0.25])
+    distance.sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+
+
+def test_perceptual_resizes_bilinearly(seen):
+    # From 2 pixels to 224, 112 of them for one: the middle column is half way between both.
+    x = torch.tensor([0.0, 1.0]).expand(1, 1, 2, 2)
+    Perceptual()(x, x)
+    row = seen[0][0, 0, 0]
+    assert (row[0].item(), row[-1].item()) == (0.0, 1.0)
+    assert row[111].item() == pytest.approx(0.5 - 0.5 / 112)
+
+
+def test_perceptual_without_its_package_is_refused(monkeypatch):
+    method = Method(distance=Perceptual())
+    monkeypatch.setattr(Perceptual, "available", staticmethod(lambda: False))
+    ((path, message),) = method.misfits()
+    assert path == ("distance",)
+    assert "lpips is not installed: pip install 'ictsweep[perceptual]'" in message
+    monkeypatch.setattr(Perceptual, "available", staticmethod(lambda: True))
+    assert method.misfits() == METHODS["ict"].misfits() == []

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import pytest
 import torch
 
-from ictsweep.consistency import KarrasGrid, LogNormal
+from ictsweep.consistency import KarrasGrid, LogNormal, Uniform
 
 
 def test_the_middle_of_three_levels_by_hand():
@@ -72,3 +72,17 @@ def test_sanity_values_of_the_full_grid():
 def test_a_density_off_the_grid_is_refused_with_the_remedy():
     with pytest.raises(ValueError, match=r"no mass between sigma 0\.002 and 80.*move its mean"):
         LogNormal(mean=300.0, std=0.5).probabilities(KarrasGrid().levels(11))
+
+
+def test_quantiles_are_those_of_the_normal_distribution():
+    u = [1e-12, 0.025, 0.5, 0.8, 1 - 1e-9]
+    expected = [math.exp(NormalDist(-1.2, 1.2).inv_cdf(v)) for v in u]
+    got = LogNormal(mean=-1.2, std=1.2).quantile(torch.tensor(u, dtype=torch.float64))
+    assert got.dtype == torch.float64
+    assert got.tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_uniform_counts_intervals_not_their_widths():
+    shares = Uniform().probabilities(KarrasGrid().levels(5))
+    assert shares.dtype == torch.float64
+    assert shares.tolist() == [0.25] * 4

@@ -1,53 +1,35 @@
-"""The curriculum against its published values, and the pairs against their distribution."""
+"""The pairs against their distributions, on the grid and off it."""
+
+import math
+import re
 
 import pytest
 import torch
 
-from ictsweep.consistency import Doubling, GridPairs, KarrasGrid, LogNormal
+from ictsweep.consistency import (
+    METHODS,
+    CleanPairs,
+    ContinuousPairs,
+    Doubling,
+    GridPairs,
+    KarrasGrid,
+    LogNormal,
+    SmoothGap,
+    SquareRoot,
+    StagedGap,
+    Uniform,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("budget", [400_000, 100_000])
-def test_the_published_curriculum_has_eight_stages_of_an_eighth(budget):
-    # K' = floor(K / (log2 floor(1280/10) + 1)) = K / 8: 50k of 400k, 12.5k of 100k.
-    length = budget // 8
-    assert length == {400_000: 50_000, 100_000: 12_500}[budget]
-    steps = Doubling()
-    for stage, levels in enumerate([11, 21, 41, 81, 161, 321, 641, 1281]):
-        first, last = stage * length, (stage + 1) * length - 1
-        assert steps.levels(first / budget) == steps.levels(last / budget) == levels
-    assert steps.levels(1.0) == 1281
-
-
-def test_every_iteration_agrees_with_integer_arithmetic():
-    # 3 200 iterations with a period of 1/5 of them, s0 = 4 and an s1 that is no power-of-two
-    # multiple.
-    steps = Doubling(s0=4, s1=50, period=0.2)
-    for k in range(3201):
-        assert steps.intervals(k / 3200) == min(4 * 2 ** (k // 640), 50)
-
-
-@pytest.mark.parametrize("period", [0.06, 0.07, 0.1, 0.125, 0.15, 0.2, 0.3])
-def test_a_boundary_belongs_to_the_new_stage_despite_rounding(period):
-    # 0.3 / 0.1 is 2.9999999999999996 in binary; the third stage must start there all the same.
-    steps = Doubling(period=period)
-    for j in range(1, int(1 / period) + 1):
-        assert steps.stage(j * period) == steps.stage(round(j * period, 10)) == j
-        assert steps.stage(j * period - 1e-6) == j - 1
-
-
-def test_a_tiny_period_costs_nothing():
-    assert Doubling(period=1e-300).intervals(1e-3) == 1280
-    assert Doubling(s0=7, s1=7).intervals(1.0) == 7
-
-
 def test_pairs_are_neighbours_on_the_grid_of_the_moment():
     pairs = GridPairs()
     for progress, n in ((0.0, 11), (0.3, 41), (1.0, 1281)):
         levels = KarrasGrid().levels(n, dtype=torch.float32)
+        assert pairs.levels(progress) == n
         t, r = pairs.sample(500, progress, generator(), "cpu")
         assert t.dtype == r.dtype == torch.float32
         assert (t > r).all()
@@ -56,12 +38,13 @@ def test_pairs_are_neighbours_on_the_grid_of_the_moment():
         assert torch.equal(levels[lower + 1], t)
 
 
-def test_intervals_are_visited_as_often_as_their_density_says():
-    pairs, n = GridPairs(), 400_000
+@pytest.mark.parametrize("density", [LogNormal(), Uniform()])
+def test_intervals_are_visited_as_often_as_their_density_says(density):
+    pairs, n = GridPairs(density=density), 400_000
     levels = KarrasGrid().levels(11, dtype=torch.float32)
     _, r = pairs.sample(n, 0.0, generator(1))
     counts = torch.bincount(torch.searchsorted(levels, r), minlength=10).double()
-    expected = n * LogNormal().probabilities(levels.double())
+    expected = n * density.probabilities(levels.double())
     chi2 = ((counts - expected) ** 2 / expected).sum().item()
     assert chi2 < 27.9  # 99.9 % of chi-square with 9 degrees of freedom
 
@@ -86,8 +69,73 @@ def test_an_interval_without_mass_is_never_visited(monkeypatch):
     assert t.item() > 20
 
 
-def test_the_generator_is_the_only_randomness():
-    pairs = GridPairs()
+@pytest.mark.parametrize("pairs", [ContinuousPairs(), CleanPairs()])
+def test_continuous_levels_follow_their_density(pairs):
+    t, r = pairs.sample(200_000, 0.5, generator(2))
+    assert t.dtype == r.dtype == torch.float32
+    assert ((t > r) & (r >= 0)).all()
+    z = (t.double().log() - pairs.density.mean) / pairs.density.std
+    bins = torch.tensor([-2.0, -1, -0.5, 0, 0.5, 1, 2], dtype=torch.float64)
+    share = torch.special.ndtr(bins)
+    ends = torch.cat([torch.zeros(1), share, torch.ones(1)]).double()
+    expected = 200_000 * ends.diff()
+    counts = torch.bincount(torch.bucketize(z, bins), minlength=8).double()
+    assert ((counts - expected) ** 2 / expected).sum().item() < 24.3  # 99.9 %, 7 degrees
+
+
+def test_partners_follow_the_curriculum_of_the_moment():
+    for progress, a in ((0.0, 1), (0.5, 5), (1.0, 8)):
+        t, r = ContinuousPairs().sample(1000, progress, generator(3))
+        s = t.double()
+        expected = (s * (1 - (1 + 8 / (1 + s.exp())) / 2**a)).clamp(min=0)
+        torch.testing.assert_close(r, expected.float(), rtol=1e-6, atol=1e-6)
+    t, r = CleanPairs().sample(10, 0.5, generator(4))
+    assert torch.equal(r, torch.zeros(10))
+
+
+def test_the_density_reaches_past_the_level_where_sampling_starts():
+    # P(t > 80) = 1 - Phi((ln 80 + 1.1) / 2) = 0.31 %; nothing is cut off or moved there.
+    t, _ = ContinuousPairs().sample(100_000, 1.0, generator(5))
+    assert (t > 80).float().mean().item() == pytest.approx(0.0031, abs=0.0006)
+    assert t.unique().numel() > 99_000
+
+
+def test_a_uniform_number_of_zero_is_a_level_too(monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *a, **k: torch.zeros(1).double())
+    for pairs in (ContinuousPairs(), CleanPairs()):
+        t, r = pairs.sample(1, 0.9, generator())
+        assert 0 <= r.item() < t.item() < 1e-4
+
+
+def test_levels_counts_the_path_from_the_top_to_zero():
+    # q = 2, a = 1: 80, 40, 20, 10, 5 - 5 n(5)/2 = 2.366, r(2.366) = 0.37, 0.  8 levels:
+    path = [80.0]
+    while path[-1]:
+        t = path[-1]
+        path.append(max(0.0, t * (1 - (1 + 8 / (1 + math.exp(t))) / 2)))
+    assert ContinuousPairs().levels(0.0) == len(path) == 8
+    assert CleanPairs().levels(0.3) == 2
+    # k = 0, q = 10: each level is 0.9 of the last; 80 0.9^101 = 0.0019 is the first under 0.002.
+    steady = ContinuousPairs(steps=StagedGap(q=10.0, k=0.0, period=1.0))
+    assert steady.levels(0.0) == 102
+    counts = [ContinuousPairs().levels(p / 8) for p in range(8)]
+    assert counts == sorted(counts)
+    assert 1200 < counts[-1] < 1400  # as fine as iCT's 1281
+
+
+def test_stages_and_boundaries():
+    assert [GridPairs().stage(p) for p in (0, 0.5, 1.0)] == [0, 4, 7]
+    assert [ContinuousPairs().stage(p) for p in (0, 0.5, 1.0)] == [0, 4, 7]
+    assert CleanPairs().stage(1.0) == 0
+    assert GridPairs(grid=KarrasGrid(sigma_min=0.01, sigma_max=50.0)).boundary == 0.01
+    assert GridPairs(grid=KarrasGrid(sigma_max=50.0)).sigma_max == 50.0
+    assert ContinuousPairs().boundary == CleanPairs().boundary == 0.0
+    assert ContinuousPairs().sigma_max == CleanPairs().sigma_max == 80.0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_generator_is_the_only_randomness(name):
+    pairs = METHODS[name].pairs
     before = torch.get_rng_state()
     first, again = pairs.sample(64, 0.5, generator(3)), pairs.sample(64, 0.5, generator(3))
     other = pairs.sample(64, 0.5, generator(4))
@@ -103,3 +151,37 @@ def test_values_that_are_equal_sample_equally_and_others_do_not():
     t = [p.sample(256, 1.0, generator(5))[0] for p in (default, same, moved)]
     assert torch.equal(t[0], t[1])
     assert t[2].log().mean() > t[0].log().mean() + 1
+
+
+@pytest.mark.parametrize(
+    ("pairs", "path", "message"),
+    [
+        (GridPairs(steps=Doubling(s0=20, s1=10)), ("steps", "s1"), "got 10.*at least s0 20"),
+        (GridPairs(steps=SquareRoot(s0=9, s1=8)), ("steps", "s1"), "got 8.*at least s0 9"),
+        (
+            GridPairs(grid=KarrasGrid(sigma_min=2.0, sigma_max=1.0)),
+            ("grid", "sigma_max"),
+            r"got 1\.0; expected more than sigma_min 2\.0",
+        ),
+        (GridPairs(density=LogNormal(mean=300.0)), ("density",), "no mass between"),
+        (GridPairs(grid=KarrasGrid(rho=1e-5)), ("grid", "rho"), "overflows"),
+        (ContinuousPairs(density=LogNormal(std=9.0)), ("density",), "reaches sigma 1e-33 to 9e"),
+        (CleanPairs(density=LogNormal(mean=40.0)), ("density",), "float32 squares levels"),
+        (
+            ContinuousPairs(steps=StagedGap(q=4.0, period=0.1)),
+            ("steps", "period"),
+            r"got 0\.1; with q 4\.0 the gap ends at 9\.5e-07",
+        ),
+        (ContinuousPairs(steps=SmoothGap(q=300.0, period=1.0)), ("steps", "period"), "gap ends"),
+        (ContinuousPairs(sigma_max=0.001), ("sigma_max",), "expected more than 0.002"),
+        (CleanPairs(sigma_max=0.001), ("sigma_max",), "expected more than 0.002"),
+    ],
+)
+def test_misfits_are_located_and_name_both_sides(pairs, path, message):
+    ((where, text),) = pairs.misfits()
+    assert where == path
+    assert re.search(message, text), text
+
+
+def test_a_misfit_does_not_hang_the_count_of_levels():
+    assert ContinuousPairs(steps=StagedGap(q=100.0, period=0.01)).levels(1.0) < 2_000_000

@@ -16,8 +16,10 @@ class Wild(nn.Module):
         super().__init__()
         self.dtype = dtype
 
-    def forward(self, x: Tensor, c_noise: Tensor, mask: Tensor | None) -> Tensor:
-        self.seen = (x, c_noise, mask)
+    def forward(
+        self, x: Tensor, c_noise: Tensor, mask: Tensor | None, labels: Tensor | None
+    ) -> Tensor:
+        self.seen = (x, c_noise, mask, labels)
         return (1e4 * (x + 1).exp() + c_noise[:, None, None, None]).to(self.dtype or x.dtype)
 
 
@@ -60,12 +62,14 @@ def test_the_boundary_holds_when_the_network_works_in_bfloat16():
     assert torch.equal(out, x)
 
 
-def test_each_image_has_its_own_level_and_the_mask_passes_through():
+def test_each_image_has_its_own_level_and_mask_and_labels_pass_through():
     network, mask = Wild(), torch.zeros(2, 3, dtype=torch.int16)
+    labels = torch.tensor([1, -1])
     denoiser = Denoiser(network, Scalings())
     x, sigma = torch.ones(2, 1, 2, 2), torch.tensor([0.5, 80.0])
-    out = denoiser(x, sigma, mask)
+    out = denoiser(x, sigma, mask, labels)
     assert network.seen[2] is mask
+    assert network.seen[3] is labels
     torch.testing.assert_close(network.seen[0][:, 0, 0, 0], 1 / (sigma**2 + 0.25).sqrt())
     torch.testing.assert_close(out[:1], denoiser(x[:1], sigma[:1]))
     torch.testing.assert_close(out[1:], denoiser(x[1:], sigma[1:]))
@@ -74,3 +78,10 @@ def test_each_image_has_its_own_level_and_the_mask_passes_through():
 def test_half_precision_images_are_combined_in_float32():
     out = Denoiser(Wild(), Scalings())(torch.ones(1, 1, 2, 2).half(), torch.tensor([1.0]).half())
     assert out.dtype == torch.float32
+
+
+def test_a_boundary_at_zero_is_the_denoiser_of_diffusion_models():
+    # Table 1 of Karras et al. 2022 at s = 1.2: c_skip = 0.25 / 1.69, c_out = 0.6 / 1.3.
+    s, scalings = torch.tensor([1.2], dtype=torch.float64), Scalings(sigma_min=0.0)
+    assert scalings.c_skip(s).item() == pytest.approx(0.25 / 1.69, rel=1e-15)
+    assert scalings.c_out(s).item() == pytest.approx(0.6 / 1.3, rel=1e-15)

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ictsweep.data import Images, Loader
+from ictsweep.seeds import derive_seed
 
 N = 13
 
@@ -99,3 +102,38 @@ def test_only_one_epoch_is_remembered():
     stream = loader()
     stream.batch(0, 6 * N)
     assert len(stream._current) == 1
+
+
+def labelled(seed=0, flip=False):
+    """Picture i has label 100 + i."""
+    images = replace(numbered(), labels=torch.arange(N) + 100)
+    return Loader(images=images, seed=seed, flip=flip)
+
+
+@settings(max_examples=40, deadline=None)
+@given(first=st.integers(0, 5 * N), count=st.integers(1, 3 * N), flip=st.booleans())
+def test_labels_are_those_of_the_pictures(first, count, flip):
+    stream = labelled(flip=flip)
+    labels = stream.labels(first, count)
+    assert labels.dtype == torch.int64
+    assert (labels - 100).tolist() == numbers(stream.batch(first, count))[0]
+
+
+def test_labels_may_be_read_before_after_or_without_the_pictures():
+    stream = labelled(flip=True)
+    first = stream.labels(5, 20)
+    stream.batch(7 * N, 3)
+    assert torch.equal(stream.labels(5, 20), first)
+    assert torch.equal(labelled().labels(5, 20), first)
+
+
+def test_pictures_without_labels_have_none():
+    assert loader().labels(0, 5) is None
+
+
+def test_another_purpose_is_another_stream():
+    """The references of a batch come in an order of their own."""
+    stream = labelled(seed=3)
+    references = replace(stream, seed=derive_seed(3, "references"))
+    assert not torch.equal(stream.labels(0, N), references.labels(0, N))
+    assert sorted(references.labels(0, N).tolist()) == sorted(stream.labels(0, N).tolist())

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ictsweep.evaluation import latents
+from ictsweep.evaluation import class_labels, latents
 
 SHAPE = (1, 8, 8)
 
@@ -38,4 +38,30 @@ def test_normal_and_independent():
 def test_seeds_differ_and_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
     assert not torch.equal(latents(0, 0, 4, 1, SHAPE), latents(1, 0, 4, 1, SHAPE))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("sizes", [[200], [64, 64, 72], [63, 2, 135], [1] * 5 + [195]])
+def test_labels_do_not_depend_on_the_split(sizes):
+    parts, first = [], 10
+    for size in sizes:
+        parts.append(class_labels(3, first, size, 10))
+        first += size
+    assert torch.equal(torch.cat(parts), class_labels(3, 10, 200, 10))
+
+
+def test_labels_are_uniform_over_the_classes():
+    """6,400 draws from 10 classes: chi-square with 9 degrees of freedom below its 99.9 % point."""
+    labels = class_labels(0, 0, 6400, 10)
+    assert labels.dtype == torch.int64
+    counts = torch.bincount(labels, minlength=10).double()
+    assert len(counts) == 10
+    assert ((counts - 640) ** 2 / 640).sum() < 27.9
+    assert counts.min() > 0
+
+
+def test_labels_belong_to_the_seed_alone():
+    before = torch.get_rng_state()
+    assert not torch.equal(class_labels(0, 0, 64, 10), class_labels(1, 0, 64, 10))
+    assert not torch.equal(class_labels(0, 0, 64, 10), class_labels(0, 64, 64, 10))
     assert torch.equal(torch.get_rng_state(), before)

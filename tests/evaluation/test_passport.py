@@ -1,15 +1,17 @@
 import json
 
-from ictsweep.evaluation import passport, same
+import pytest
+
+from ictsweep.evaluation import Route, passport, same
+
+ROUTE = {"solver": "consistency multistep", "levels": (80.0, 0.821), "noises": 2}
 
 
-def example(**changes):
-    facts = {
-        "metric": "digits Fréchet distance", "extractor": "classifier-64/1", "weights": "ab",
-        "images": 1000, "latent_seed": 3, "steps": 2, "levels": (80.0, 0.821), "ema": "0.05",
-        "reference": "cd",
-    }  # fmt: skip
-    return passport(**{**facts, **changes})
+def example(images=1000, **route):
+    return passport(
+        metric="digits Fréchet distance", extractor="classifier-64/1", weights="ab", images=images,
+        latent_seed=3, route=Route(**{**ROUTE, **route}), ema="0.05", reference="cd",
+    )  # fmt: skip
 
 
 def test_a_passport_survives_json():
@@ -22,6 +24,19 @@ def test_differences_are_listed_with_both_values():
     assert same(a, b) == [("images", 1000, 5000), ("levels", [80.0, 0.821], [80.0, 0.7])]
 
 
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"solver": "EDM Heun ODE"}, ("solver", "consistency multistep", "EDM Heun ODE")),
+        ({"eta": 0.9}, ("eta", 1.0, 0.9)),
+        ({"guidance": 1.5}, ("guidance", 1.0, 1.5)),
+        ({"classes": 10}, ("labels", None, "uniform over 10")),
+    ],
+)
+def test_each_way_of_sampling_is_another_number(change, difference):
+    assert same(example(), example(**change)) == [difference]
+
+
 def test_a_missing_key_is_a_difference():
     a = example()
     b = {key: value for key, value in a.items() if key != "ema"}
@@ -31,6 +46,6 @@ def test_a_missing_key_is_a_difference():
 
 def test_what_the_design_asks_for_is_there():
     assert set(example()) == {
-        "metric", "extractor", "weights", "resize", "dtype", "images", "latent_seed", "steps",
-        "levels", "ema", "reference",
+        "metric", "extractor", "weights", "resize", "dtype", "images", "latent_seed", "solver",
+        "steps", "levels", "eta", "guidance", "labels", "ema", "reference",
     }  # fmt: skip

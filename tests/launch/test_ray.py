@@ -127,12 +127,12 @@ def test_log_optuna_and_report_agree_on_every_trial(whole: Study) -> None:
     from optuna.trial import TrialState
 
     from ictsweep.study.engine import Engine
-    from ictsweep.study.space import baseline, distributions
+    from ictsweep.study.space import distributions, starts
     from tests.report.reading import trials_of_page
 
     spec = whole.folder.spec()
-    memory = Memory(distributions(spec), spec.sampler, spec.seed)
-    Engine(spec, baseline(spec), memory).replay(whole.events())
+    memory = Memory(spec, distributions(spec))
+    Engine(spec, starts(spec), memory).replay(whole.events())
     told = memory.trials()
     shown = trials_of_page(whole.home / "reports/small/index.html")
     states = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED}

@@ -34,6 +34,24 @@ def test_the_smallest_draws_are_dropped():
     assert out.flatten().tolist() == [0.0, 0.0, 6.0, 6.0]
 
 
+def test_the_features_of_a_pixel_lie_side_by_side_in_the_mask():
+    low, high = -32768, 32767
+    draws = torch.tensor([[high, low, high, high, low, high]], dtype=torch.int16)
+    out = Dropout(0.5, 0, (2, 1, 3))(torch.ones(1, 2, 1, 3), draws)
+    assert out[0, 0, 0].tolist() == [2.0, 2.0, 0.0]
+    assert out[0, 1, 0].tolist() == [0.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_features_keep_their_layout_and_lose_the_same(layout):
+    x = torch.randn(2, 6, 4, 4, generator=generator(1))
+    mask = draw_mask(2, 96, generator(), "cpu")
+    layer = Dropout(0.5, 0, (6, 4, 4))
+    out = layer(x.contiguous(memory_format=layout), mask)
+    assert out.is_contiguous(memory_format=layout)
+    assert torch.equal(out, layer(x, mask))
+
+
 def test_the_gradient_passes_where_the_value_did():
     x = torch.ones(2, 4, 4, 4, requires_grad=True)
     out = Dropout(0.4, 0, (4, 4, 4))(x, draw_mask(2, 64, generator(), "cpu"))
@@ -84,6 +102,16 @@ def test_layers_read_disjoint_parts():
     mask[:, 24:] = -32768
     assert (first(torch.ones(1, 2, 3, 4), mask) > 1).all()
     assert (second(torch.ones(1, 1, 2, 2), mask) == 0).all()
+
+
+def test_layers_above_a_resolution_drop_nothing():
+    plan = DropoutPlan(0.25, below=8)
+    wide, narrow = plan.layer(2, 16, 8), plan.layer(2, 8, 16)
+    assert (wide.rate, narrow.rate, plan.size) == (0.0, 0.25, 2 * 8 * 16)
+    x = torch.randn(2, 2, 16, 8)
+    assert wide(x, None) is x
+    with pytest.raises(ValueError, match="needs a mask"):
+        narrow(x, None)
 
 
 def test_without_dropout_no_mask_is_needed():

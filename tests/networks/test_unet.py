@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import ictsweep.networks as networks
-from ictsweep.networks import PRESETS, UNet, UNetConfig, draw_mask
+from ictsweep.networks import PRESETS, ADMConfig, UNet, UNetConfig, build, draw_mask
 from ictsweep.networks.dropout import Dropout
 
 SMALL = UNetConfig(channels=8, channel_mult=(1, 2), blocks=1, attention=(4,), dropout=0.25)
@@ -25,11 +25,26 @@ def inputs(n, shape, seed=0):
     return torch.randn(n, *shape, generator=g), torch.randn(n, generator=g)
 
 
-@pytest.mark.parametrize(("preset", "parameters"), [("ddpmpp", 55_732_739), ("ncsnpp", 56_395_523)])
-def test_published_networks_have_their_published_size(preset, parameters):
-    # DDPM++ 55.7 M and NCSN++ 56.4 M for 32x32x3.
+CIFAR, IMAGENET = (3, 32, 32), (3, 64, 64)
+EDM_ADM = dataclasses.replace(PRESETS["adm"], level="scale_shift", classes=1000)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "parameters"),
+    [
+        (PRESETS["ddpmpp"], CIFAR, 55_732_739),  # 55.7 M: Karras et al. 2022, Table 7
+        (PRESETS["ncsnpp"], CIFAR, 56_395_523),  # 56.4 M
+        (EDM_ADM, IMAGENET, 295_899_267),  # 295.9 M: as published, for 1000 classes
+        (PRESETS["adm"], IMAGENET, 281_400_003),  # told by addition, without classes
+        (PRESETS["gc_cifar"], CIFAR, 34_711_811),  # 34.7 M
+        (PRESETS["ddpmpp_deep"], CIFAR, 96_947_715),
+        (PRESETS["ncsnpp_deep"], CIFAR, 97_610_499),
+        (PRESETS["adm_deep"], IMAGENET, 471_999_555),
+    ],
+)
+def test_published_networks_have_their_published_size(config, shape, parameters):
     with torch.device("meta"):
-        network = UNet(PRESETS[preset], (3, 32, 32))
+        network = build(config, shape)
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
@@ -38,23 +53,31 @@ def test_mask_size_of_ddpmpp_by_hand():
     # upsampling one at 32x32; 4 + 5 + 1 (down) + 1 (up) at 16x16; 4 + 5 + 1 (down) + 2 (bottleneck)
     # at 8x8.
     with torch.device("meta"):
-        network = UNet(PRESETS["ddpmpp"], (3, 32, 32))
+        network = build(PRESETS["ddpmpp"], (3, 32, 32))
     assert network.mask_size == 256 * (10 * 32**2 + 11 * 16**2 + 12 * 8**2)
 
 
-def random_config(draw: random.Random) -> UNetConfig:
+def random_config(draw: random.Random) -> UNetConfig | ADMConfig:
     levels = draw.randint(1, 3)
+    shared = {
+        "channel_mult": tuple(draw.randint(1, 3) for _ in range(levels)),
+        "blocks": draw.randint(1, 2),
+        "attention": tuple(draw.sample([4, 8, 16], draw.randint(0, 2))),
+        "dropout": draw.choice([0.0, 0.1, 0.5]),
+        "dropout_below": draw.choice([None, 4, 8]),
+        "classes": draw.choice([0, 3]),
+    }
+    if draw.random() < 0.4:
+        level = draw.choice(["add", "scale_shift"])
+        return ADMConfig(channels=4 * draw.randint(1, 6), head_channels=4, level=level, **shared)
     return UNetConfig(
         channels=4 * draw.randint(1, 6),
-        channel_mult=tuple(draw.randint(1, 3) for _ in range(levels)),
-        blocks=draw.randint(1, 2),
-        attention=tuple(draw.sample([4, 8, 16], draw.randint(0, 2))),
         embedding=draw.choice(["positional", "fourier"]),
         fourier_scale=draw.choice([0.02, 16.0]),
         encoder=draw.choice(["standard", "residual"]),
         decoder=draw.choice(["standard", "skip"]),
         resample_filter=draw.choice([(1, 1), (1, 3, 3, 1)]),
-        dropout=draw.choice([0.0, 0.1, 0.5]),
+        **shared,
     )
 
 
@@ -64,12 +87,15 @@ def test_any_valid_configuration_trains(seed):
     config = random_config(draw)
     factor = 2 ** (len(config.channel_mult) - 1)
     shape = (draw.choice([1, 3]), factor * draw.randint(1, 4), factor * draw.randint(1, 4))
-    network = UNet(config, shape, generator(seed))
+    network = build(config, shape, generator(seed))
     x, c_noise = inputs(2, shape)
     mask = draw_mask(2, network.mask_size, generator(), "cpu") if network.mask_size else None
-    out = network(x, c_noise, mask)
+    labels = torch.tensor([2, -1]) if config.classes else None
+    out = network(x, c_noise, mask, labels)
     assert out.shape == x.shape
-    assert (network.mask_size == 0) == (config.dropout == 0)
+    lowest = shape[1] >> (len(config.channel_mult) - 1)
+    drops = config.dropout > 0 and lowest <= (config.dropout_below or math.inf)
+    assert (network.mask_size > 0) == drops
     out.square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -80,7 +106,7 @@ def test_any_valid_configuration_trains(seed):
 def test_images_that_cannot_be_halved_are_refused(shape):
     config = UNetConfig(channels=8, channel_mult=(1, 1, 1), blocks=1)
     with pytest.raises(ValueError, match=r"of 3 levels .* multiples of 4"):
-        UNet(config, shape)
+        build(config, shape)
 
 
 @pytest.mark.parametrize("taps", [(1, 2, 1), (1,)])
@@ -91,7 +117,7 @@ def test_a_filter_of_odd_length_is_refused(taps):
 
 def test_weights_come_from_the_generator():
     before = torch.get_rng_state()
-    first, again, other = (UNet(SMALL, (1, 8, 8), generator(s)) for s in (1, 1, 2))
+    first, again, other = (build(SMALL, (1, 8, 8), generator(s)) for s in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     for name, weight in first.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name])
@@ -99,7 +125,7 @@ def test_weights_come_from_the_generator():
 
 
 def test_no_forward_pass_touches_the_global_generator():
-    network = UNet(SMALL, (1, 8, 8), generator())
+    network = build(SMALL, (1, 8, 8), generator())
     x, c_noise = inputs(3, (1, 8, 8))
     mask = draw_mask(3, network.mask_size, generator(), "cpu")
     before = torch.get_rng_state()
@@ -118,7 +144,7 @@ def loud(network: UNet) -> UNet:
 
 
 def test_every_layer_uses_its_part_of_the_mask():
-    network = loud(UNet(SMALL, (1, 8, 8)))
+    network = loud(build(SMALL, (1, 8, 8)))
     x, c_noise = inputs(1, (1, 8, 8))
     keep_all = torch.full((1, network.mask_size), 32767, dtype=torch.int16)
     reference = network(x, c_noise, keep_all)
@@ -131,18 +157,19 @@ def test_every_layer_uses_its_part_of_the_mask():
 
 
 def test_blocks_are_told_the_level_through_two_layers():
-    network, told = UNet(SMALL, (1, 8, 8)).eval(), []
+    network, told = build(SMALL, (1, 8, 8)).eval(), []
     block = network.get_submodule("decoder.0.blocks.0")
     block.register_forward_pre_hook(lambda module, arguments: told.append(arguments[1]))
     x, c_noise = inputs(2, (1, 8, 8))
     network(x, c_noise)
-    first = F.silu(network.embed_in(network.embedding(c_noise)))
-    assert torch.equal(told[0], F.silu(network.embed_out(first)))
+    condition = network.condition
+    first = F.silu(condition.inner(condition.level(c_noise)))
+    assert torch.equal(told[0], F.silu(condition.outer(first)))
 
 
 def test_a_residual_encoder_adds_the_shrunken_image():
     config = dataclasses.replace(SMALL, encoder="residual", channel_mult=(1, 2, 1), dropout=0.0)
-    network = loud(UNet(config, (1, 8, 8)))
+    network = loud(build(config, (1, 8, 8)))
     seen = {}
     for name in (f"encoder.{i}.{part}" for i in (1, 2) for part in ("down", "image_down")):
         network.get_submodule(name).register_forward_hook(
@@ -166,7 +193,7 @@ def test_a_residual_encoder_adds_the_shrunken_image():
 
 
 def test_eval_is_deterministic_and_ignores_the_mask():
-    network = loud(UNet(SMALL, (1, 8, 8))).eval()
+    network = loud(build(SMALL, (1, 8, 8))).eval()
     x, c_noise = inputs(2, (1, 8, 8))
     mask = draw_mask(2, network.mask_size, generator(), "cpu")
     assert torch.equal(network(x, c_noise), network(x, c_noise, mask))
@@ -174,28 +201,42 @@ def test_eval_is_deterministic_and_ignores_the_mask():
 
 def test_training_with_dropout_needs_a_mask():
     with pytest.raises(ValueError, match="needs a mask"):
-        UNet(SMALL, (1, 8, 8))(*inputs(2, (1, 8, 8)))
+        build(SMALL, (1, 8, 8))(*inputs(2, (1, 8, 8)))
 
 
 def test_images_do_not_see_each_other():
-    network = loud(UNet(SMALL, (1, 8, 8))).eval().double()
+    network = loud(build(SMALL, (1, 8, 8))).eval().double()
     x, c_noise = (a.double() for a in inputs(4, (1, 8, 8)))
     alone = torch.cat([network(x[i : i + 1], c_noise[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(network(x, c_noise), alone, rtol=1e-10, atol=1e-10)
 
 
 def test_the_noise_level_matters():
-    network = loud(UNet(SMALL, (1, 8, 8))).eval()
+    network = loud(build(SMALL, (1, 8, 8))).eval()
     x, _ = inputs(1, (1, 8, 8))
     low, high = network(x, torch.tensor([-1.5])), network(x, torch.tensor([1.1]))
     assert (low - high).abs().max() > 1e-2
 
 
 def test_a_new_network_says_almost_nothing():
-    network = UNet(dataclasses.replace(SMALL, dropout=0.0), (1, 8, 8), generator())
+    network = build(dataclasses.replace(SMALL, dropout=0.0), (1, 8, 8), generator())
     assert network(*inputs(4, (1, 8, 8))).abs().max() < 1e-3
 
 
 def test_the_public_names_are_listed_and_there():
-    assert networks.__all__ == ["PRESETS", "UNet", "UNetConfig", "draw_mask"]
+    assert networks.__all__ == [
+        "PRESETS",
+        "ADMConfig",
+        "NetworkConfig",
+        "Pretrained",
+        "PretrainedError",
+        "UNet",
+        "UNetConfig",
+        "architecture",
+        "build",
+        "draw_mask",
+        "edm_weights",
+        "from_edm",
+        "recompute",
+    ]
     assert all(hasattr(networks, name) for name in networks.__all__)

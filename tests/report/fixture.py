@@ -13,6 +13,7 @@ from PIL import Image
 
 from ictsweep.records import LOG_VERSION, Event, Measurement, measure_event
 from ictsweep.seeds import derive_seed
+from ictsweep.study.conditions import taken
 from ictsweep.study.engine import Engine
 from ictsweep.study.forecast import NoSampler
 from ictsweep.study.spec import StudySpec, spec_from_dict
@@ -25,6 +26,7 @@ DEFAULTS = {
     "method.pairs.density.std": 2.0,
     "method.pairs.steps.period": 0.125,
     "network.dropout": 0.1,
+    "method.preset": "ict",
 }
 PASSPORT = {
     "metric": "digits Fréchet distance", "extractor": "classifier-64",
@@ -57,6 +59,23 @@ def space(**changes: Any) -> dict[str, Any]:
         "resources": {"workers": 1, "launch_kimg": 64},
         **changes,
     }  # fmt: skip
+
+
+def methods() -> dict[str, Any]:
+    """A search space whose method is a choice: each has parameters that others have not."""
+    search = {
+        "method.preset": {"choices": ["ict", "gaf", "ect"]},
+        "network.dropout": {"range": [0.0, 0.5], "step": 0.05},
+        "method.pairs.density.mean": {"range": [-2.0, -0.4]},
+        "method.distance.c_scale": {
+            "range": [1e-4, 3e-3], "log": True, "when": {"method.preset": ["ict", "gaf"]}
+        },
+        "method.endpoint.share": {"range": [0.2, 0.8], "when": {"method.preset": "gaf"}},
+        "method.endpoint.name": {
+            "choices": ["data", "generated"], "when": {"method.preset": "ect"}
+        },
+    }  # fmt: skip
+    return space(search=search, trials=24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +124,8 @@ def write_study(
 
 
 def _events(spec: StudySpec, script: Script) -> Iterator[Event]:
-    baseline = {path: DEFAULTS.get(path) for path in (axis.path for axis in spec.search)}
-    engine = Engine(spec, baseline, _Sampler(spec))  # type: ignore[arg-type]
+    baseline = taken(spec.search, lambda axis: DEFAULTS.get(axis.path))
+    engine = Engine(spec, [baseline], _Sampler(spec))
     clock = _Clock()
     facts = [
         Event(kind="study", time=START, data={"version": LOG_VERSION, "slots": 2, "host": "node"})
@@ -143,7 +162,7 @@ class _Sampler(NoSampler):
 
     def suggest(self, number: int) -> dict[str, Any]:
         rng = random.Random(derive_seed(self._spec.seed, "suggest", number))
-        return {axis.path: drawn(axis, rng) for axis in self._spec.search}
+        return taken(self._spec.search, lambda axis: drawn(axis, rng))
 
 
 def drawn(axis: Any, rng: random.Random) -> Any:

@@ -2,13 +2,12 @@
 
 from ictsweep.records import State
 from ictsweep.study.memory import Memory
-from ictsweep.study.spec import Sampler
-from tests.study.worlds import DISTRIBUTIONS
+from tests.study.worlds import DISTRIBUTIONS, spec
 
 
 def filled(trials: int) -> Memory:
     """A memory of finished trials; the better, the nearer `a` is to 0.5."""
-    memory = Memory(DISTRIBUTIONS, Sampler(startup_trials=4), seed=1)
+    memory = Memory(spec(seed=1), DISTRIBUTIONS)
     for number in range(trials):
         params = memory.suggest(number)
         memory.begin(number, params)
@@ -24,7 +23,7 @@ def test_no_two_suggestions_are_equal_and_the_history_decides_them() -> None:
 
 
 def test_a_resumed_memory_suggests_what_the_old_one_would_have() -> None:
-    old, resumed = filled(6), Memory(DISTRIBUTIONS, Sampler(startup_trials=4), seed=1)
+    old, resumed = filled(6), Memory(spec(seed=1), DISTRIBUTIONS)
     for number, trial in old.trials().items():
         resumed.begin(number, trial.params)
         resumed.observe(number, 4, trial.intermediate_values[4])
@@ -34,7 +33,7 @@ def test_a_resumed_memory_suggests_what_the_old_one_would_have() -> None:
 
 
 def test_optuna_is_told_the_truth() -> None:
-    memory = Memory(DISTRIBUTIONS, Sampler(startup_trials=4), seed=1)
+    memory = Memory(spec(seed=1), DISTRIBUTIONS)
     for number, (state, value) in enumerate(
         [(State.COMPLETE, 3.0), (State.PRUNED, None), (State.FAILED, None)]
     ):

@@ -39,8 +39,7 @@ def spec(**changes: Any) -> StudySpec:
 
 def engine(study: StudySpec) -> Engine:
     """An engine with a real sampler."""
-    memory = Memory(DISTRIBUTIONS, study.sampler, study.seed)
-    return Engine(study, {"a": 0.5, "b": 0.1}, memory)
+    return Engine(study, [{"a": 0.5, "b": 0.1}], Memory(study, DISTRIBUTIONS))
 
 
 def score(params: dict[str, float], seed: int, rung: int) -> float:

@@ -1,5 +1,6 @@
 """The smallest honest trial: real digits, the real U-Net at 4 channels, a few hundred images."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from ictsweep.config import TrialConfig, trial_config
 from ictsweep.data import load
 from ictsweep.records import Measurement
-from ictsweep.training import Job, yardstick
+from ictsweep.training import Job, Trainer, yardstick
 
 SPACE = """
 study: small
@@ -27,10 +28,12 @@ replicates: 1
 stopping: {first_rung_kimg: 2, reduction: 2}
 """
 
+METHODS = ("ict", "edm", "ct", "ect", "sct", "gaf", "gaf_ect", "sct_ict")
 
-def config(**changes: Any) -> TrialConfig:
-    """20 steps of 200 images."""
-    fields: dict[str, Any] = {
+
+def fields(**changes: Any) -> dict[str, Any]:
+    """20 steps of 200 images, as plain values."""
+    return {
         "data": {"name": "digits"},
         "network": {"preset": "tiny", "channels": 4, "dropout": 0.2},
         "method": {"preset": "ict"},
@@ -38,8 +41,19 @@ def config(**changes: Any) -> TrialConfig:
         "precision": "fp32",
         "budget_kimg": 4,
         "evaluate": {"every_kimg": 1, "images": 128, "grid": 16},
+        **changes,
     }
-    return trial_config({**fields, **changes})
+
+
+def config(**changes: Any) -> TrialConfig:
+    """20 steps of 200 images."""
+    return trial_config(fields(**changes))
+
+
+def method(name: str, **changes: Any) -> TrialConfig:
+    """`config` for a method, with few references where it wants any."""
+    path = {"path": {"references": 64}} if name.startswith("sct") else {}
+    return config(**{"method": {"preset": name, **path}, **changes})
 
 
 def job(folder: Path, cache: Path, **changes: Any) -> Job:
@@ -69,3 +83,50 @@ class Recorder:
     def verdict(self, rung_kimg: int) -> bool:
         self.asked.append(rung_kimg)
         return rung_kimg not in self._stop_at
+
+
+def trainer(folder: Path, cache: Path, **changes: Any) -> Trainer:
+    """A trainer that is not evaluated: of `job`, on a runtime of its own."""
+    return Trainer(job(folder, cache, **changes), Recorder())
+
+
+def losses(trainer: Trainer, steps: int) -> list[float]:
+    """The loss of each of the next steps."""
+    return [step(trainer).meta.loss for _ in range(steps)]
+
+
+def step(trainer: Trainer) -> Trainer:
+    """The trainer, one step further."""
+    trainer._step()
+    return trainer
+
+
+def tensors(trainer: Trainer, *parts: str) -> list[torch.Tensor]:
+    """All tensors of its state, or of some parts of it."""
+    state = trainer.state.state_dict()
+    return _tensors([state[part] for part in parts or state])
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value
+    return [t for v in inner if isinstance(v, dict | list | torch.Tensor) for t in _tensors(v)]
+
+
+def same(a: Trainer, b: Trainer, *parts: str) -> bool:
+    """Whether two states are equal bit by bit."""
+    pairs = zip(tensors(a, *parts), tensors(b, *parts), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def poison(trainer: Trainer, at: Callable[[torch.Tensor], torch.Tensor], value: float) -> None:
+    """Make the network's output `value` where `at(c_noise)` says so."""
+    network = trainer.state.model.network
+    forward = network.forward
+
+    def poisoned(x: torch.Tensor, c_noise: torch.Tensor, *rest: Any) -> torch.Tensor:
+        out = forward(x, c_noise, *rest)
+        return torch.where(at(c_noise.view(-1, 1, 1, 1)), out * value, out)
+
+    network.forward = poisoned

@@ -1,38 +1,78 @@
-"""The power-function average against its definition and the paper's numbers."""
+"""Averages of weights: the update itself, and each average against its unrolled sum."""
 
 import pytest
 import torch
 from torch import nn
 
-from ictsweep.training.ema import averaged, decay, gamma_of
+from ictsweep.consistency import FixedEma, HalfLifeEma, PowerEma, WarmupEma, gamma_of
+from ictsweep.training.ema import Averaged, averaged
 
 
-@pytest.mark.parametrize(("sigma_rel", "gamma"), [(0.05, 16.97), (0.10, 6.94), (0.01, 97.0)])
-def test_gamma_of_published_widths(sigma_rel: float, gamma: float) -> None:
-    """Karras et al. 2023, section 3.1: gamma = 16.97 at 0.05, 6.94 at 0.10; 97.0 at 0.01."""
-    assert gamma_of(sigma_rel) == pytest.approx(gamma, rel=2e-3)
+def model_at(value: float) -> nn.Linear:
+    model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    nn.init.constant_(model.weight, value)
+    return model
 
 
-def test_decay_by_hand() -> None:
-    """(1 - 1/4)^(1 + 1) = 0.5625; the first update forgets the initial weights."""
-    assert decay(4, 1.0) == pytest.approx(0.5625, abs=1e-15)
-    assert decay(1, 16.97) == 0.0
+def through(average: Averaged, values: list[float]) -> list[float]:
+    """The average after each of the weights' values."""
+    out = []
+    for value in values:
+        average.update(model_at(value))
+        out.append(float(average.module.weight))
+    return out
 
 
-def test_average_equals_the_weighted_sum_of_all_weights() -> None:
-    """Unrolled: weight of update i after n is (1 - b_i) b_{i+1} ... b_n. In float64, to 1e-14."""
-    model = nn.Linear(2, 1, dtype=torch.float64)
-    ema = averaged(model, 0.1)
-    gamma, history = gamma_of(0.1), []
-    for k in range(1, 8):
-        with torch.no_grad():
-            model.weight.fill_(float(k * k))
-        history.append(float(k * k))
-        ema.update_parameters(model)
-    betas = [(1 - 1 / k) ** (gamma + 1) for k in range(1, 8)]
+def test_the_power_function_average_is_the_weighted_sum_of_all_weights() -> None:
+    """Unrolled: weight of update i after n is (1 - b_i) b_{i+1} ... b_n; float64, to 1e-14. The
+    first update forgets the initial weights.
+    """
+    history = [float(k * k) for k in range(1, 8)]
+    average = averaged(model_at(99.0), PowerEma(sigma_rel=0.1), batch=10)
+    got = through(average, history)
+    assert got[0] == 1.0
+    betas = [(1 - 1 / k) ** (gamma_of(0.1) + 1) for k in range(1, 8)]
     expected = 0.0
     for beta, value in zip(betas, history, strict=True):
         expected = beta * expected + (1 - beta) * value
-    assert float(ema.module.weight[0, 0]) == pytest.approx(expected, rel=1e-14)
-    assert not ema.module.weight.requires_grad
-    assert not ema.module.training
+    assert got[-1] == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_fixed_decay_remembers_the_initial_weights() -> None:
+    """0.9 x 5 + 0.1 x 1 = 4.6; 0.9 x 4.6 + 0.1 x 2 = 4.34."""
+    got = through(averaged(model_at(5.0), FixedEma(beta=0.9), batch=10), [1.0, 2.0])
+    assert got == pytest.approx([4.6, 4.34], rel=1e-14)
+
+
+def test_a_half_life_counts_images() -> None:
+    """500 images of a half-life of 1000: 2^(-1/2) is kept."""
+    average = averaged(model_at(1.0), HalfLifeEma(kimg=1.0, rampup=None), batch=500)
+    assert through(average, [0.0, 0.0]) == pytest.approx([0.5**0.5, 0.5], rel=1e-14)
+
+
+def test_between_its_updates_the_warm_up_average_stays() -> None:
+    """Copies at the first, then looks at every fifth step only."""
+    average = averaged(model_at(9.0), WarmupEma(), batch=10)
+    got = through(average, [float(k) for k in range(1, 12)])
+    assert got[:5] == [1.0] * 5
+    assert got[5:10] == [got[5]] * 5
+    assert got[10] != got[9]
+
+
+def test_an_average_takes_no_gradient_and_is_no_part_of_the_model() -> None:
+    model = model_at(1.0)
+    average = averaged(model, FixedEma(beta=0.5), batch=1)
+    assert not average.module.weight.requires_grad
+    assert not average.module.training
+    average.update(model_at(3.0))
+    assert (model.weight.item(), average.module.weight.item()) == (1.0, 2.0)
+
+
+def test_a_restored_average_counts_on() -> None:
+    """The decay depends on the number of updates, which is in the state."""
+    whole, cut = (averaged(model_at(0.0), PowerEma(sigma_rel=0.1), batch=1) for _ in range(2))
+    expected = through(whole, [1.0, 4.0, 9.0])[-1]
+    through(cut, [1.0, 4.0])
+    fresh = averaged(model_at(7.0), PowerEma(sigma_rel=0.1), batch=1)
+    fresh.load_state_dict(cut.state_dict())
+    assert through(fresh, [9.0]) == [expected]

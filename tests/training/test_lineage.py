@@ -5,15 +5,10 @@ from pathlib import Path
 import pytest
 
 from ictsweep.training import Trainer, fit_lineage, runs
-from ictsweep.training.state import checkpoints
+from ictsweep.training.checkpoints import checkpoints
 from tests.training.small import Recorder, job
 
 RUNGS = (1, 2, 4)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 def points(runtime: Recorder) -> list[tuple[int, int]]:

@@ -1,6 +1,8 @@
 """Which searched parameters mattered: PED-ANOVA with its uncertainty, against what chance alone
 would show.
 
+Only parameters that every trial has are compared: where some are there in some trials alone
+(`when`), the best of all trials and the best of those with a parameter are different things.
 Watanabe et al. 2023, "PED-ANOVA", arXiv:2304.10255, through Optuna, on a clean study made of our
 records at one budget: importance is how differently the best trials are distributed from all.
 Whiskers come from resampling trials; the level of chance from shuffling the values among them.
@@ -55,7 +57,8 @@ class Importance:
 @dataclass(frozen=True, kw_only=True)
 class ImportanceInfo:
     """Importances at one rung, the greatest first; none when fewer than ENOUGH trials were
-    measured there. `quantile` is the share of trials called the best.
+    measured there. `quantile` is the share of trials called the best; `conditional` are the
+    parameters left out because only some trials have them.
     """
 
     rung_kimg: int
@@ -63,18 +66,19 @@ class ImportanceInfo:
     trials: int
     quantile: float
     bars: tuple[Importance, ...]
+    conditional: tuple[str, ...] = ()
 
 
 def importance_info(view: StudyView, resamples: int = RESAMPLES) -> ImportanceInfo:
-    """Importances at the highest rung with enough trials; replicates and values outside an axis
-    are left out.
+    """Importances at the highest rung with enough trials; replicates, values outside an axis and
+    parameters that some trials do not have are left out.
     """
     rung, trials = view.matched_rung(ENOUGH)
-    axes = view.spec.search
+    axes = [axis for axis in view.spec.search if not axis.when]
     inside = [t for t in trials if all(axis.holds(t.params.get(axis.path)) for axis in axes)]
     quantile = min(0.5, max(0.1, TOP / max(len(inside), 1)))
     bars: list[Importance] = []
-    if len(inside) >= ENOUGH:
+    if len(inside) >= ENOUGH and axes:
         values = np.array([t.at_rung[rung].value for t in inside])
         distributions = {axis.path: _distribution(axis) for axis in axes}
         params = [{axis.path: t.params[axis.path] for axis in axes} for t in inside]
@@ -84,6 +88,7 @@ def importance_info(view: StudyView, resamples: int = RESAMPLES) -> ImportanceIn
     return ImportanceInfo(
         rung_kimg=rung, first_rung=rung == view.spec.rungs[0], trials=len(inside),
         quantile=quantile, bars=tuple(bars),
+        conditional=tuple(axis.path for axis in view.spec.search if axis.when),
     )  # fmt: skip
 
 

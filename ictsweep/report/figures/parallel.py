@@ -2,8 +2,8 @@
 own Parcoords: Optuna's cannot be brushed any more).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import log10
 from typing import Any
 
@@ -15,6 +15,7 @@ from ictsweep.report.theme import LIGHT, figure, log_marks, plain, wide
 from ictsweep.report.view import StudyView
 from ictsweep.study.spec import Axis
 
+LACKING = "—"  # where a trial without the parameter passes its axis
 TEETH = 80  # a brush may end at every 80th of a continuous axis
 
 
@@ -36,7 +37,8 @@ class Dimension:
 @dataclass(frozen=True, kw_only=True)
 class ParallelInfo:
     """Trials as lines over their parameters, the furthest rung and the value at one common rung;
-    `order` is each line's rank at that rung (0 best .. 1 worst), which colours it.
+    `order` is each line's rank at that rung (0 best .. 1 worst), which colours it. `lacking`:
+    whether some trial has not all parameters.
     """
 
     metric: str
@@ -45,18 +47,16 @@ class ParallelInfo:
     dimensions: tuple[Dimension, ...]
     order: tuple[float, ...]
     missing: int
+    lacking: bool = False
 
 
 def parallel_info(view: StudyView) -> ParallelInfo:
     """All configurations measured at the highest rung that enough of them reached."""
-    rung, measured = view.matched_rung(ENOUGH)
-    trials = [t for t in measured if all(path in t.params for path in view.paths)]
+    rung, trials = view.matched_rung(ENOUGH)
     values = [t.at_rung[rung].value for t in trials]
     ranked = sorted(range(len(values)), key=lambda i: values[i])
     place = {i: position / max(1, len(values) - 1) for position, i in enumerate(ranked)}
-    axes = [
-        _parameter(axis, [t.params.get(axis.path) for t in trials]) for axis in view.spec.search
-    ]
+    axes = [_dimension(axis, [t.params for t in trials]) for axis in view.spec.search]
     results = [
         _reached(view.spec.rungs, [t.reached for t in trials]),
         _value(f"at {rung:,} kimg", values),
@@ -69,6 +69,22 @@ def parallel_info(view: StudyView) -> ParallelInfo:
         dimensions=(*axes, *results) if trials else (),
         order=tuple(place[i] for i in range(len(values))),
         missing=len(configurations) - len(trials),
+        lacking=any(path not in t.params for t in trials for path in view.paths),
+    )
+
+
+def _dimension(axis: Axis, params: Sequence[Mapping[str, Any]]) -> Dimension:
+    """The axis of a parameter; a trial that does not have it lies on a mark of its own below."""
+    having = _parameter(axis, [p[axis.path] for p in params if axis.path in p])
+    if len(having.places) == len(params):
+        return having
+    below = round(having.low - 0.08 * ((having.high - having.low) or 1.0), 6)
+    places = iter(having.places)
+    return replace(
+        having,
+        places=tuple(next(places) if axis.path in p else below for p in params),
+        low=below,
+        ticks=((below, LACKING), *having.ticks),
     )
 
 

@@ -28,7 +28,7 @@ class Cloud:
 @dataclass(frozen=True, kw_only=True)
 class SliceInfo:
     """One parameter: a cloud per rung (compare within a cloud only), where trial 0 and the best
-    trial stand.
+    trial stand; None where these do not have it.
     """
 
     axis: Axis
@@ -47,6 +47,8 @@ def slice_infos(view: StudyView, order: tuple[str, ...] = ()) -> tuple[SliceInfo
 
 def _slice(view: StudyView, axis: Axis) -> SliceInfo:
     best = view.trial(view.best) if view.best is not None else None
+    if best is not None and axis.path not in best.params:
+        best = None
     baseline = next((t.params.get(axis.path) for t in view.trials if t.number == 0), None)
     return SliceInfo(
         axis=axis,

@@ -1,0 +1,114 @@
+"""When and how a model is scored, and the names of the numbers that come of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+# Batches of samples start at multiples of this whoever draws them, so one process or eight feed the
+# network the same batches.
+BATCH = 256
+ODE_KEY = "fd_ode"
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """When and how a model is scored.
+
+    Every `every_kimg` thousand training images, with `images` samples per sampler. A consistency
+    model is sampled with each number of `steps` (1, 2 or both), two steps stopping at noise level
+    `mid_sigma` (None: the published level for the pictures' size, `default_mid_sigma`), and through
+    each of `schedules`, the intermediate levels of one multistep sampler in descending order. All
+    intermediate levels are scaled by `edge_eta`: our reading of an unpublished rule of Stable
+    Consistency Tuning (arXiv:2410.18958), which steps off the edges between phases; 1 is off. A
+    diffusion model is sampled by `solver_steps` steps of a deterministic ODE solver instead.
+    `guidance` is the scale of class guidance (1: none; any other costs a second call of the network
+    per step). `grid` samples are kept as pictures, no more than `images`.
+    """
+
+    every_kimg: Annotated[int, Gt(0)]
+    images: Annotated[int, Ge(32)] = 1000
+    steps: tuple[int, ...] = (1, 2)
+    mid_sigma: Annotated[float, Gt(0)] | None = None
+    schedules: tuple[tuple[Annotated[float, Gt(0)], ...], ...] = ()
+    edge_eta: Annotated[float, Gt(0), Le(1)] = 1.0
+    guidance: Annotated[float, Ge(0)] = 1.0
+    solver_steps: Annotated[int, Ge(2)] = 18
+    grid: Annotated[int, Ge(1), Le(BATCH)] = 64
+
+    def __post_init__(self) -> None:
+        if tuple(self.steps) not in ((1,), (2,), (1, 2), (2, 1)):
+            raise ValueError(f"steps must be [1], [2] or [1, 2], got {list(self.steps)}")
+        taken = {count: f"steps {list(self.steps)}" for count in self.steps}
+        for schedule in self.schedules:
+            _check_schedule(schedule, taken)
+            taken[len(schedule) + 1] = f"schedule {list(schedule)}"
+
+
+def _check_schedule(schedule: tuple[float, ...], taken: dict[int, str]) -> None:
+    given, count = list(schedule), len(schedule) + 1
+    if not schedule:
+        raise ValueError("a schedule lists one intermediate noise level or more, got []")
+    if any(a <= b for a, b in pairwise(given)):
+        raise ValueError(f"the levels of a schedule must descend, got {given}")
+    if count in taken:
+        key = metric_key(count)
+        raise ValueError(f"schedule {given} and {taken[count]} would both be called {key}")
+
+
+def metric_key(steps: int) -> str:
+    """The Fréchet distance's name in records: "fd" for one step, "fd_2step" for two."""
+    return "fd" if steps == 1 else f"fd_{steps}step"
+
+
+def metric_keys(config: EvaluateConfig, diffusion: bool) -> tuple[str, ...]:
+    """The names of an evaluation's numbers, fewest sampling steps first.
+
+    `diffusion`: whether the model is trained to denoise (CleanPairs) and so is sampled by the ODE
+    solver alone.
+    """
+    if diffusion:
+        return (ODE_KEY,)
+    counts = {*config.steps, *(len(schedule) + 1 for schedule in config.schedules)}
+    return tuple(metric_key(count) for count in sorted(counts))
+
+
+def default_mid_sigma(side: int) -> float:
+    """The intermediate level of two-step sampling for pictures of `side` pixels.
+
+    0.821 up to 32 pixels, published for CIFAR-10; 1.526 above, published for ImageNet at 64 pixels
+    (Song & Dhariwal 2023, arXiv:2310.14189; the same in the evaluation scripts of ECT,
+    arXiv:2406.14548).
+    """
+    return 0.821 if side <= 32 else 1.526
+
+
+def level_problems(
+    config: EvaluateConfig, sigma_min: float, sigma_max: float, side: int | None = None
+) -> list[tuple[Path, str]]:
+    """The intermediate levels that do not lie between `sigma_min` and `sigma_max`: (path inside
+    the block, message) each. A default level is judged for pictures of `side` pixels, small ones
+    where that is not known yet."""
+    eta, expected = config.edge_eta, f"sigma_min {sigma_min} and sigma_max {sigma_max}"
+    scaled = "" if eta == 1 else f", times edge_eta {eta} too"
+    return [
+        (path, f"{got}; expected a noise level between {expected}{scaled}")
+        for path, level, got in _named_levels(config, side)
+        if not sigma_min < level * eta <= level < sigma_max
+    ]
+
+
+def _named_levels(config: EvaluateConfig, side: int | None) -> Iterator[tuple[Path, float, str]]:
+    """(path, level, what to say of it) of every intermediate level."""
+    mid, default = config.mid_sigma, default_mid_sigma(side or 32)
+    if 2 in config.steps and mid is None:
+        yield ("mid_sigma",), default, f"not given, which means {default}"
+    elif mid is not None:
+        yield ("mid_sigma",), mid, f"got {mid}"
+    for i, schedule in enumerate(config.schedules):
+        for j, level in enumerate(schedule):
+            yield ("schedules", i, j), level, f"got {level}"

@@ -1,0 +1,165 @@
+"""Checkpoints: tensors and JSON in one folder that appears whole or not at all.
+
+checkpoints/000032-000016/      run length and images seen, in kimg
+    state.pt                    tensors and plain numbers; loads with weights_only=True
+    meta.json                   what it belongs to: the configuration, data, seed, images seen
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ictsweep.errors import UserError
+from ictsweep.files import flush_folder
+from ictsweep.training.state import TrainState
+
+KEPT = 2  # of each run: the newest, and the one before it should the newest be unreadable
+_SAID = 5  # differences that are named; another method has dozens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meta:
+    """What a checkpoint belongs to, and where in the run it was taken.
+
+    `config` is the whole configuration in JSON types; `data` and `init` identify the contents of
+    the images and of the file that the first weights came from ("" for random ones). `images`
+    counts those seen in this run. `stage` is the curriculum's at the last step and `grad_cosine`
+    the last one measured.
+    """
+
+    config: dict[str, Any]
+    data: str
+    init: str
+    image_shape: tuple[int, int, int]
+    seed: int
+    run_kimg: int
+    images: int
+    train_s: float
+    loss: float
+    grad_norm: float
+    stage: int | None = None
+    grad_cosine: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's folder name; sorts by run, then by progress."""
+        return f"{self.run_kimg:06d}-{self.images // 1000:06d}"
+
+    def differences(self, other: "Meta") -> list[str]:
+        """Why one is no continuation of the other: "optimizer.lr: 0.001 there, 0.002 here"."""
+        mine, theirs = self._identity(), other._identity()
+        keys = [key for key in {**theirs, **mine} if mine.get(key) != theirs.get(key)]
+        said = [f"{key}: {theirs.get(key)} there, {mine.get(key)} here" for key in keys[:_SAID]]
+        return [*said, f"and {len(keys) - _SAID} more"] if len(keys) > _SAID else said
+
+    def _identity(self) -> dict[str, Any]:
+        contents = {"contents of the data": self.data, "contents of init.path": self.init}
+        return {**_leaves(self.config), "seed": self.seed, **contents}
+
+
+def _leaves(block: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in block.items():
+        if isinstance(value, dict):
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def save_checkpoint(folder: Path, state: TrainState, meta: Meta) -> Path:
+    """Write a checkpoint under `folder`. Older ones of the run go."""
+    place = folder / meta.name
+    if place.exists() and is_whole(place) and read_meta(place) == meta:
+        return place  # a resumed run is where its checkpoint was taken
+    for torn in folder.glob(f".{meta.run_kimg:06d}-*"):  # left by a kill in mid-write
+        shutil.rmtree(torn, ignore_errors=True)
+    write_checkpoint(place, state.state_dict(), meta)
+    for old in checkpoints(folder, meta.run_kimg)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def write_checkpoint(place: Path, state: dict[str, Any], meta: Meta) -> None:
+    """Write the folder `place`: beside it first, flushed, then renamed."""
+    beside = place.parent / f".{place.name}.new"
+    beside.mkdir(parents=True)
+    with (beside / "state.pt").open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    with (beside / "meta.json").open("w") as file:
+        json.dump({**asdict(meta), "sha256": sha256(beside / "state.pt")}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if place.exists():
+        os.replace(place, place.parent / f".{place.name}.old")
+    os.replace(beside, place)
+    flush_folder(place.parent)
+
+
+def checkpoints(folder: Path, run_kimg: int | None = None) -> list[Path]:
+    """The complete checkpoints of a run (of all runs, the longest last), oldest first."""
+    run = "*" if run_kimg is None else f"{run_kimg:06d}"
+    found = [p for p in folder.glob(f"{run}-*") if (p / "meta.json").exists()]
+    return sorted(found, key=lambda path: tuple(map(int, path.name.split("-"))))
+
+
+def read_meta(path: Path) -> Meta:
+    """What a checkpoint belongs to; UserError if another version of the program wrote it."""
+    facts = json.loads((path / "meta.json").read_text())
+    facts.pop("sha256", None)
+    if missing := {field.name for field in fields(Meta)} ^ facts.keys():
+        names = ", ".join(sorted(missing))
+        raise UserError(f"{path}: not a checkpoint of this version ({names} in meta.json)")
+    return Meta(**{**facts, "image_shape": tuple(facts["image_shape"])})
+
+
+def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """The tensors of a checkpoint, on a device."""
+    return torch.load(path / "state.pt", map_location=device, weights_only=True)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint's tensors are those that were written."""
+    return (path / "state.pt").exists() and sha256(path / "state.pt") == digest_of(path)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 that a checkpoint's tensors had when they were written."""
+    return json.loads((path / "meta.json").read_text())["sha256"]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def restore_newest(
+    folder: Path, state: TrainState, device: torch.device, expected: Meta
+) -> Meta | None:
+    """Restore the newest whole checkpoint of the run `expected` describes; None where there is none
+    yet.
+
+    UserError if the folder holds a checkpoint of another configuration, seed, data or start:
+    continuing it would be a lie.
+    """
+    for path in reversed(checkpoints(folder, expected.run_kimg)):
+        if not is_whole(path):
+            continue  # damaged after it was written: the one before it serves
+        meta = read_meta(path)
+        if differences := expected.differences(meta):
+            raise UserError(
+                f"{path}: a checkpoint of another configuration or seed ({'; '.join(differences)})."
+                " Choose another folder with --out, or delete this one to start anew."
+            )
+        state.load_state_dict(read_state(path, device))
+        return meta
+    return None

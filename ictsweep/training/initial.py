@@ -1,0 +1,118 @@
+"""A run's first weights: drawn, or taken from a model that was trained before."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ictsweep.config import TrialConfig
+from ictsweep.consistency import Denoiser
+from ictsweep.errors import UserError
+from ictsweep.networks import NetworkConfig, build
+from ictsweep.networks.pretrained import architecture, edm_weights
+from ictsweep.problems import Problem
+from ictsweep.seeds import derive_seed
+from ictsweep.starts import CheckpointInit, EdmInit, RandomInit
+from ictsweep.training.checkpoints import digest_of, read_meta, sha256
+from ictsweep.training.loading import averaged_weights, checkpoint_at, config_of
+
+
+def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -> Denoiser:
+    """The denoiser that training begins with; drawn weights depend on the seed alone.
+
+    UserError if the model that it should start from is another one.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "init"))
+    denoiser = Denoiser(build(config.network, shape, generator), config.method.scalings)
+    if (start := _start(config.init)) is not None:
+        if differences := list(start.differences(config, shape)):
+            raise UserError("\n".join(f"init.path: {message}" for message in differences))
+        start.load(denoiser.network)
+    return denoiser
+
+
+def init_digest(config: TrialConfig) -> str:
+    """What identifies the contents of the file that the first weights come from; "" without."""
+    start = _start(config.init)
+    return "" if start is None else start.digest
+
+
+def init_problems(config: TrialConfig, image_shape: tuple[int, int, int]) -> list[Problem]:
+    """Why a configuration for images of a shape cannot start from the model that it names; empty
+    if it can, or starts from drawn weights.
+    """
+    try:
+        start = _start(config.init)
+    except UserError as error:
+        return [Problem(("init", "path"), str(error))]
+    found = [] if start is None else start.differences(config, image_shape)
+    return [Problem(("init", "path"), message) for message in found]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Start:
+    """A trained model to begin with. `image_shape` is None where it is not known."""
+
+    place: Path
+    network: NetworkConfig
+    sigma_data: float
+    image_shape: tuple[int, int, int] | None
+    digest: str
+    load: Callable[[nn.Module], object]
+
+    def differences(self, config: TrialConfig, shape: tuple[int, int, int]) -> Iterable[str]:
+        """Both sides of each."""
+        if self.image_shape not in (None, shape):
+            yield f"{self.place} was trained on images {self.image_shape}; the data's are {shape}"
+        theirs, ours = asdict(architecture(self.network)), asdict(architecture(config.network))
+        for key in dict.fromkeys([*theirs, *ours]):
+            if theirs.get(key) != ours.get(key):
+                yield (
+                    f"{self.place} holds a network with {key} {theirs.get(key)}; "
+                    f"this trial's network has {key} {ours.get(key)}"
+                )
+        if self.sigma_data != config.method.sigma_data:
+            yield (
+                f"{self.place} was trained with sigma_data {self.sigma_data}; "
+                f"this trial's method has sigma_data {config.method.sigma_data}"
+            )
+
+
+def _start(init: RandomInit | CheckpointInit | EdmInit) -> _Start | None:
+    match init:
+        case CheckpointInit(path=path):
+            return _from_checkpoint(checkpoint_at(Path(path)))
+        case EdmInit(path=path):
+            return _from_edm(Path(path))
+    return None
+
+
+def _from_checkpoint(place: Path) -> _Start:
+    meta = read_meta(place)
+    config = config_of(place, meta)
+
+    def load(network: nn.Module) -> None:
+        Denoiser(network, config.method.scalings).load_state_dict(averaged_weights(place))
+
+    return _Start(
+        place=place,
+        network=config.network,
+        sigma_data=config.method.sigma_data,
+        image_shape=meta.image_shape,
+        digest=digest_of(place),
+        load=load,
+    )
+
+
+def _from_edm(path: Path) -> _Start:
+    published = edm_weights(path)
+    return _Start(
+        place=path,
+        network=published.config,
+        sigma_data=published.sigma_data,
+        image_shape=published.image_shape,
+        digest=sha256(path),
+        load=lambda network: network.load_state_dict(published.weights),
+    )

@@ -1,0 +1,79 @@
+"""An average of a width that nobody chose before training, made from a run's snapshots.
+
+Karras et al. 2024 (arXiv:2312.02696), section 3.2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ictsweep.errors import UserError
+from ictsweep.training.checkpoints import read_meta, write_checkpoint
+from ictsweep.training.loading import checkpoint_at, ema_state
+from ictsweep.training.post_hoc import snapshots
+from ictsweep.training.profiles import Profile, mix
+
+_WIDEST = 0.28  # a power function with a positive exponent is narrower
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reconstruction:
+    """An average made after training. `weights` is a state dict of the denoiser; `error` the
+    distance of its profile from the wanted one, relative to that one's size (`profiles.Mixture`);
+    `images` the training that it averages over.
+    """
+
+    weights: dict[str, Tensor]
+    error: float
+    images: int
+    snapshots: int
+
+
+def reconstruct(folder: Path, sigma_rel: float, run_kimg: int) -> Reconstruction:
+    """The average of relative width `sigma_rel` in (0, 0.28) at the last snapshot of a run, from
+    all those in `folder`. UserError if there are none.
+    """
+    if not 0 < sigma_rel < _WIDEST:
+        raise UserError(f"sigma_rel {sigma_rel:g}: expected a number > 0 and < {_WIDEST}")
+    kept = snapshots(folder, run_kimg)
+    if not kept:
+        raise UserError(
+            f"{folder}: no snapshots of averages; train with post_hoc.snapshots above 0 to choose "
+            "the width of the average afterwards"
+        )
+    end = max(profile.end for profile in kept.values())
+    mixture = mix(list(kept.values()), Profile(sigma_rel, end))
+    weights = _sum(dict(zip(kept, mixture.shares.tolist(), strict=True)))
+    return Reconstruction(
+        weights=weights, error=mixture.error, images=int(end), snapshots=len(kept)
+    )
+
+
+def write_average(run: Path, sigma_rel: float, out: Path) -> Reconstruction:
+    """Write the folder `out`: a checkpoint of averaged weights alone, for `load_model` or as the
+    start of another run. UserError if there is something already.
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists already; choose another place with --out")
+    meta = read_meta(checkpoint_at(run))
+    made = reconstruct(run / "snapshots", sigma_rel, meta.run_kimg)
+    config = {**meta.config, "ema": {"name": "power", "sigma_rel": sigma_rel}}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(
+        out, {"ema": ema_state(made.weights)}, replace(meta, config=config, images=made.images)
+    )
+    return made
+
+
+def _sum(shares: Mapping[Path, float]) -> dict[str, Tensor]:
+    """The weighted sum of snapshots, in float64: shares of both signs would cost float32 digits."""
+    total: dict[str, Tensor] = {}
+    for path, share in shares.items():
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        for name, value in weights.items():
+            part = value.double() * share
+            total[name] = total[name] + part if name in total else part
+    return {name: value.float() for name, value in total.items()}

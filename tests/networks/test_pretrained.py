@@ -1,0 +1,349 @@
+"""Published weights: read as data, refused by name where anything is not as it should be."""
+
+import os
+import pickle
+import struct
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ictsweep.errors import UserError
+from ictsweep.networks import ADMConfig, PretrainedError, UNetConfig, build, edm_weights
+from tests.networks import edm_file
+from tests.networks.edm_file import model, snapshot, tensor, write
+
+SONG = UNetConfig(
+    channels=4,
+    channel_mult=(1, 2),
+    blocks=1,
+    attention=(2,),
+    fourier_scale=16.0,
+    dropout=0.13,
+    classes=3,
+)
+ADM = ADMConfig(
+    channels=64,
+    channel_mult=(1, 2),
+    blocks=1,
+    attention=(2,),
+    level="scale_shift",
+    dropout=0.1,  # EDM's default
+    dropout_below=None,
+    classes=3,
+)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    edm_file.importable(monkeypatch)
+
+
+@pytest.mark.parametrize(("kind", "config"), [("SongUNet", SONG), ("DhariwalUNet", ADM)])
+def test_a_snapshot_becomes_our_network(tmp_path, kind, config):
+    found = edm_weights(write(tmp_path / "n.pkl", snapshot(model(kind))))
+    assert found.config == config
+    assert found.image_shape == edm_file.SHAPE
+    assert found.sigma_data == 0.5
+    network = build(found.config, found.image_shape)
+    network.load_state_dict(found.weights)
+    labels = torch.tensor([1, -1])
+    out = network.eval()(torch.randn(2, 1, 4, 4), torch.zeros(2), None, labels)
+    assert out.isfinite().all()
+
+
+SHARED = {
+    "map_layer0.weight": "condition.inner.weight",
+    "map_layer1.bias": "condition.outer.bias",
+    "map_label.weight": "condition.label.weight",
+    "enc.4x4_conv.weight": "stem.weight",
+    "enc.4x4_block0.norm0.weight": "encoder.0.blocks.0.norm_in.weight",
+    "enc.4x4_block0.conv0.weight": "encoder.0.blocks.0.conv_in.weight",
+    "enc.2x2_down.affine.weight": "encoder.1.down.level.weight",
+    "enc.2x2_down.conv1.bias": "encoder.1.down.conv_out.bias",
+    "enc.2x2_block0.norm1.bias": "encoder.1.blocks.0.norm_out.bias",
+    "enc.2x2_block0.skip.weight": "encoder.1.blocks.0.skip.weight",
+    "enc.2x2_block0.norm2.weight": "encoder.1.blocks.0.attention.norm.weight",
+    "enc.2x2_block0.proj.weight": "encoder.1.blocks.0.attention.out.weight",
+    "dec.2x2_in0.conv0.weight": "decoder.0.entry.0.conv_in.weight",
+    "dec.2x2_in1.conv0.weight": "decoder.0.entry.1.conv_in.weight",
+    "dec.2x2_block0.conv0.weight": "decoder.0.blocks.0.conv_in.weight",
+    "dec.2x2_block1.conv0.weight": "decoder.0.blocks.1.conv_in.weight",
+    "dec.4x4_up.conv0.weight": "decoder.1.entry.0.conv_in.weight",
+    "dec.4x4_block1.conv0.weight": "decoder.1.blocks.1.conv_in.weight",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (
+            "SongUNet",
+            {
+                "dec.4x4_aux_norm.weight": "decoder.1.head.0.weight",
+                "dec.4x4_aux_conv.weight": "decoder.1.head.2.weight",
+                "dec.4x4_up.skip.weight": "decoder.1.entry.0.skip.weight",
+                "map_label.bias": "condition.label.bias",
+            },
+        ),
+        (
+            "DhariwalUNet",
+            {
+                "out_norm.weight": "decoder.1.head.0.weight",
+                "out_conv.weight": "decoder.1.head.2.weight",
+                "dec.2x2_block0.proj.weight": "decoder.0.blocks.0.attention.out.weight",
+            },
+        ),
+    ],
+)
+def test_weights_find_their_places(tmp_path, kind, own):
+    inside = model(kind)
+    weights = edm_weights(write(tmp_path / "n.pkl", snapshot(inside))).weights
+    for theirs, ours in {**SHARED, **own}.items():
+        assert torch.equal(weights[ours], tensor(inside, theirs)), theirs
+
+
+def test_queries_keys_and_values_are_told_apart(tmp_path):
+    # Two heads of 64 features: EDM's row 64 h 3 + 3 c + j is ours 128 j + 64 h + c.
+    inside = model("DhariwalUNet")
+    theirs = tensor(inside, "dec.2x2_in0.qkv.weight")
+    found = edm_weights(write(tmp_path / "n.pkl", snapshot(inside)))
+    ours = found.weights["decoder.0.entry.0.attention.qkv.weight"]
+    for j, h, c in [(0, 0, 0), (1, 0, 5), (2, 1, 63), (0, 1, 7)]:
+        assert torch.equal(ours[128 * j + 64 * h + c], theirs[192 * h + 3 * c + j])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
+def test_weights_of_any_precision_become_float32(tmp_path, dtype):
+    inside = model("SongUNet")
+    conv = tensor(inside, "enc.4x4_conv.weight")
+    conv.data = conv.data.to(dtype)
+    found = edm_weights(write(tmp_path / "n.pkl", snapshot(inside)))
+    assert found.weights["stem.weight"].dtype == torch.float32
+    assert torch.equal(found.weights["stem.weight"], conv.float())
+
+
+def refusal(tmp_path, value) -> str:
+    with pytest.raises(PretrainedError) as caught:
+        edm_weights(write(tmp_path / "n.pkl", value))
+    assert isinstance(caught.value, UserError)
+    assert str(tmp_path / "n.pkl") in str(caught.value)
+    return str(caught.value)
+
+
+class Calls:
+    """Pickled as a call of `function`."""
+
+    def __init__(self, function, *arguments) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def hostile(path) -> dict[str, object]:
+    """What runs something when it is unpickled, by the name that has to be refused."""
+    return {
+        "posix.system": Calls(os.system, f"touch {path}"),
+        "builtins.eval": Calls(eval, f"open({str(path)!r}, 'w')"),
+        "builtins.getattr": Calls(getattr, "text", "upper"),
+        "torch.hub.load": Calls(torch.hub.load, "owner/name", "model"),
+        "torch.nn.modules.linear.Linear": nn.Linear(2, 2),
+        "numpy._core.multiarray._reconstruct": np.zeros(3),
+    }
+
+
+def test_the_hostile_example_would_run(tmp_path):
+    pickle.loads(pickle.dumps(hostile(tmp_path / "run")["builtins.eval"]))
+    assert (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", hostile("x"))
+@pytest.mark.parametrize("place", ["top", "augment_pipe", "weight", "data of a weight"])
+def test_hostile_files_are_refused_by_name_and_run_nothing(tmp_path, name, place):
+    value = hostile(tmp_path / "run")[name]
+    whole = snapshot(model("SongUNet"))
+    weights = whole["ema"].state["_parameters"]
+    if place == "top":
+        whole = value
+    elif place == "augment_pipe":
+        whole["augment_pipe"] = value
+    elif place == "weight":
+        weights["w"] = value
+    else:
+        weights["w"] = Calls(torch.storage._load_from_bytes, pickle.dumps(value))
+    message = refusal(tmp_path, whole)
+    assert f"names '{name}', which does not belong in it" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_function_of_a_known_module_is_refused(tmp_path):
+    (tmp_path / "n.pkl").write_bytes(b"ctorch_utils.persistence\nexec\n(tR.")
+    with pytest.raises(PretrainedError, match=r"names 'torch_utils\.persistence\.exec'"):
+        edm_weights(tmp_path / "n.pkl")
+
+
+@pytest.mark.parametrize("kind", ["VPPrecond", "VEPrecond", "iDDPMPrecond", "ECMPrecond"])
+def test_another_preconditioning_is_refused_by_name(tmp_path, kind):
+    message = refusal(tmp_path, snapshot(model("SongUNet"), kind))
+    assert f"class {kind} where EDMPrecond belongs: another preconditioning" in message
+
+
+def test_another_network_is_refused_by_name(tmp_path):
+    other = edm_file.module("ViT")
+    message = refusal(tmp_path, snapshot(other))
+    assert "class ViT where SongUNet or DhariwalUNet belongs" in message
+
+
+@pytest.mark.parametrize("value", [0, -0.5, "0.5", float("nan"), None])
+def test_a_senseless_sigma_data_is_refused(tmp_path, value):
+    assert "sigma_data is" in refusal(tmp_path, snapshot(model("SongUNet"), sigma_data=value))
+
+
+@pytest.mark.parametrize("value", [7, [], {"net": 1}, {"ema": None}, {"ema": {"a": 1}}])
+def test_a_pickle_without_a_network_is_refused(tmp_path, value):
+    assert "not an EDM network" in refusal(tmp_path, value)
+
+
+def test_a_missing_tensor_is_named(tmp_path):
+    inside = model("SongUNet")
+    inside.state["_modules"]["enc"]._modules["2x2_block0"].state["_modules"].pop("proj")
+    assert "tensor enc.2x2_block0.proj.weight is missing" in refusal(tmp_path, snapshot(inside))
+
+
+def test_a_tensor_too_many_is_named(tmp_path):
+    inside = model("SongUNet")
+    block = inside.state["_modules"]["enc"]._modules["4x4_block0"]
+    block.state["_modules"]["gate"] = edm_file.Weights().linear(2, 2)
+    message = refusal(tmp_path, snapshot(inside))
+    assert "left over: enc.4x4_block0.gate.bias, enc.4x4_block0.gate.weight" in message
+
+
+def test_a_tensor_beside_the_model_is_named(tmp_path):
+    whole = snapshot(model("SongUNet"))
+    whole["ema"].state["_buffers"]["u"] = torch.zeros(3)
+    assert "tensors beside the model: u" in refusal(tmp_path, whole)
+
+
+def test_a_tensor_of_another_shape_is_named(tmp_path):
+    inside = model("SongUNet")
+    tensor(inside, "map_layer1.weight").data = torch.zeros(16, 15)
+    message = refusal(tmp_path, snapshot(inside))
+    assert "tensor map_layer1.weight has shape [16, 15]; expected [16, 16]" in message
+
+
+def test_a_module_inside_itself_is_refused(tmp_path):
+    inside = model("SongUNet")
+    encoder = inside.state["_modules"]["enc"]
+    encoder._modules["4x4_block0"] = encoder
+    assert "4x4_block0 is no module of its own" in refusal(tmp_path, snapshot(inside))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("encoder_type", "skip", "argument encoder_type is skip"),
+        ("channel_mult_noise", 2, "argument channel_mult_noise is 2; expected 1"),
+        ("channel_mult_emb", 2, "argument channel_mult_emb is 2; expected 4"),
+        ("model_channels", 4.0, "argument model_channels is 4.0"),
+        ("model_channels", True, "argument model_channels is True"),
+        ("num_blocks", 10**9, "1000000000 blocks a level have more tensors than"),
+        ("num_blocks", 2, "tensor enc.4x4_block1.norm0.weight is missing"),
+        ("channel_mult", [1, 3], "tensor enc.2x2_block0.conv0.weight has shape"),
+        ("channel_mult", "12", "argument channel_mult is 12"),
+        ("label_dim", 0, "tensors left over: map_label.bias, map_label.weight"),
+        ("dropout", [0.0, 0.2], "argument dropout is [0.0, 0.2]"),
+        ("resample_filter", [1, 2, 1], "even number"),
+        ("sigma_shift", 1, "argument sigma_shift of SongUNet is unknown"),
+    ],
+)
+def test_arguments_that_ours_cannot_have_are_named(tmp_path, argument, value, message):
+    inside = model("SongUNet")
+    inside.state["_init_kwargs"][argument] = value
+    assert message in refusal(tmp_path, snapshot(inside))
+
+
+def test_positional_arguments_are_refused(tmp_path):
+    inside = model("SongUNet")
+    inside.state["_init_args"] = (4, 1, 1)
+    assert "does not say by keyword" in refusal(tmp_path, snapshot(inside))
+
+
+def test_missing_and_empty_files_are_refused(tmp_path):
+    with pytest.raises(PretrainedError, match=r"gone\.pkl: cannot be read: No such file"):
+        edm_weights(tmp_path / "gone.pkl")
+    (tmp_path / "n.pkl").touch()
+    with pytest.raises(PretrainedError, match="not an EDM network"):
+        edm_weights(tmp_path / "n.pkl")
+    with pytest.raises(PretrainedError, match="cannot be read: Is a directory"):
+        edm_weights(tmp_path)
+
+
+def test_files_of_torch_save_are_refused(tmp_path):
+    torch.save({"ema": torch.zeros(3)}, tmp_path / "n.pt")
+    with pytest.raises(PretrainedError, match="not an EDM network"):
+        edm_weights(tmp_path / "n.pt")
+
+
+def test_truncated_and_damaged_files_are_refused(tmp_path):
+    whole = write(tmp_path / "n.pkl", snapshot(model("SongUNet"))).read_bytes()
+    generator = torch.Generator().manual_seed(0)
+    path = tmp_path / "damaged.pkl"
+    for _ in range(30):
+        cut = int(torch.randint(len(whole), (), generator=generator))
+        path.write_bytes(whole[:cut])
+        with pytest.raises(PretrainedError):
+            edm_weights(path)
+    refused = 0
+    for _ in range(80):  # a changed byte of a weight is not noticed; nothing else may happen
+        at, byte = (int(torch.randint(n, (), generator=generator)) for n in (len(whole), 256))
+        path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+        try:
+            edm_weights(path)
+        except PretrainedError:
+            refused += 1
+    assert refused > 10
+
+
+CLAIMS = {
+    "a text": b"\x80\x04X" + struct.pack("<I", 2**32 - 1) + b"ab.",
+    "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"ab.",
+    "a whole number": b"\x80\x04\x8b" + struct.pack("<i", 2**31 - 1) + b"ab.",
+    "a place in the memo": b"\x80\x04Nr" + struct.pack("<I", 2**32 - 1) + b".",
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_claims_of_gigabytes_are_not_believed(tmp_path, claim):
+    (tmp_path / "n.pkl").write_bytes(CLAIMS[claim])
+    with pytest.raises(PretrainedError):
+        edm_weights(tmp_path / "n.pkl")
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "offset"),
+    [
+        ((2**40,), (1,), 0),
+        ((2**40,), (0,), 0),
+        ((4, 4), (4, 2), 0),
+        ((4,), (1,), 13),
+        ((4,), (-1,), 8),
+    ],
+)
+def test_a_tensor_that_leaves_its_storage_is_refused(tmp_path, size, stride, offset):
+    storage = torch.zeros(16)[:].untyped_storage()
+    typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+    whole = snapshot(model("SongUNet"))
+    call = Calls(torch._utils._rebuild_tensor_v2, typed, offset, size, stride, False, {})
+    whole["ema"].state["_parameters"]["w"] = call
+    assert "a tensor" in refusal(tmp_path, whole)
+
+
+def test_a_storage_that_claims_more_than_it_has_is_refused(tmp_path):
+    whole = write(tmp_path / "n.pkl", snapshot(model("SongUNet"))).read_bytes()
+    claim = struct.pack("<q", 36)  # the numbers of the first convolution, [4, 1, 3, 3]
+    assert claim in whole
+    (tmp_path / "n.pkl").write_bytes(whole.replace(claim, struct.pack("<q", 2**50)))
+    with pytest.raises(PretrainedError, match="length they claim"):
+        edm_weights(tmp_path / "n.pkl")

@@ -1,0 +1,84 @@
+"""The published search spaces: sound, documented at their top, and as their headers say."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ictsweep.study.plan import expected_kimg
+from ictsweep.study.rehearsal import rehearse_study
+from ictsweep.study.soundness import space_problems
+from ictsweep.study.space import read_checked, resolve, starts
+from ictsweep.study.spec import StudySpec, spec_from_dict, spec_to_dict
+
+SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+SHAPES = {"cifar10": ((4096, 32, 32, 3), 10), "imagenet64": ((1000, 64, 64, 3), 1000)}
+
+
+def located(path: Path, folder: Path) -> StudySpec:
+    """The spec of a file, its data replaced by blank images of the right shape."""
+    text = path.read_text()
+    for name, (shape, classes) in SHAPES.items():
+        if f"data/{name}.npz" in text:
+            file = folder / f"{name}.npz"
+            labels = np.arange(shape[0]) % classes
+            np.savez_compressed(file, images=np.zeros(shape, np.uint8), labels=labels)
+            text = text.replace(f"path: data/{name}.npz", f"path: {file}")
+    copy = folder / path.name
+    copy.write_text(text)
+    return read_checked(copy)[0]
+
+
+def header(path: Path) -> str:
+    """The comment at the top, joined."""
+    lines = re.split(r"\n(?!#)", path.read_text())[0].splitlines()
+    return " ".join(line.lstrip("# ").rstrip() for line in lines)
+
+
+def test_there_are_four() -> None:
+    assert [path.stem for path in SPACES] == ["cifar", "cifar_methods", "digits", "imagenet64"]
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_a_published_space_is_sound_with_its_data(path: Path, tmp_path: Path) -> None:
+    spec = located(path, tmp_path)
+    assert spec.study == path.stem
+    assert spec_from_dict(spec_to_dict(spec)) == spec
+    problems, facts = rehearse_study(spec)
+    assert problems == []
+    assert len(facts) == 4
+    assert spec.short_run  # all of them search the curriculum
+    assert space_problems(spec) == []
+    for params in starts(spec):
+        assert resolve(spec, params).budget_kimg == spec.rungs[-1]
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_the_header_says_paper_budget_hardware_and_what_to_expect(path: Path) -> None:
+    text = header(path)
+    for word in (r"Papers?  ", "Data  ", "Metric  ", "Budget  ", "Hardware  ", "Expected  "):
+        assert re.search(word, text), word
+    assert re.search(r"arXiv:\d{4}\.\d{5}", text)
+    assert f"ictsweep run search_spaces/{path.name}" in text
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_the_header_counts_as_the_plan_does(path: Path) -> None:
+    spec, _ = read_checked(path)
+    text = header(path)
+    assert f"{spec.trials} configurations + {spec.replicates - 1} more seed" in text
+    rungs = [f"{rung:,}" for rung in spec.rungs]
+    assert f"rungs of {', '.join(rungs[:-1])} and {rungs[-1]} kimg" in text
+    if found := re.search(r"about ([\d,]+) kimg in all", text):
+        assert float(found[1].replace(",", "")) == pytest.approx(expected_kimg(spec), rel=0.02)
+
+
+def test_every_method_of_the_comparison_has_parameters_of_its_own() -> None:
+    spec, _ = read_checked(next(path for path in SPACES if path.stem == "cifar_methods"))
+    method, *others = spec.search
+    assert method.choices is not None
+    assert len(method.choices) >= 6
+    for choice in method.choices:
+        having = {axis.path for axis in others if axis.when and axis.active({method.path: choice})}
+        assert having, choice

@@ -1,0 +1,119 @@
+"""Runs in processes of their own: shared by two workers, killed and continued."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import cache as once
+from pathlib import Path
+
+import pytest
+import torch
+
+from ictsweep.config import TrialConfig
+from ictsweep.training import train_once
+from tests.training.small import SPACE, config
+
+EVALUATE = {"every_kimg": 1, "images": 128, "steps": [1, 2], "grid": 16}
+
+# GAF's endpoints on SCT's path: every kind of draw, state and communication in one run.
+SETTINGS = {
+    "ict": (),
+    "gaf": (
+        "method.preset=gaf",
+        "method.path.name=posterior_mean",
+        "method.path.references=64",
+        "post_hoc.snapshots=2",
+    ),
+}
+
+
+def configured(name: str) -> TrialConfig:
+    """What the command line makes of the settings."""
+    if name == "ict":
+        return config(evaluate=EVALUATE)
+    path = {"name": "posterior_mean", "references": 64}
+    changes = {"method": {"preset": "gaf", "path": path}, "post_hoc": {"snapshots": 2}}
+    return config(evaluate=EVALUATE, **changes)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[[str], Path]:
+    """The folder of an uninterrupted run in one process, this one."""
+
+    @once
+    def run(name: str) -> Path:
+        out = tmp_path_factory.mktemp(name)
+        train_once(configured(name), out=out, cache=cache, seed=5, micro_batch=None)
+        return out
+
+    return run
+
+
+def command(folder: Path, cache: Path, name: str) -> tuple[Path, list[str]]:
+    """A run's folder, where the feature network is already, and the words that train in it."""
+    space, out = folder / "small.yaml", folder / "run"
+    space.write_text(SPACE)
+    shutil.copytree(cache, out / ".cache")
+    changes = [word for setting in SETTINGS[name] for word in ("--set", setting)]
+    train = ["-m", "ictsweep", "train", str(space), "--out", str(out), "--seed", "5"]
+    return out, [*train, *changes]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def curve(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "measurements.jsonl").read_text().splitlines()]
+
+
+def test_two_workers_give_the_loss_curve_of_one(
+    whole: Callable[[str], Path], cache: Path, tmp_path: Path
+) -> None:
+    """torchrun with 2 gloo processes against 1, the same global batch: float32, loss and distances
+    to 1e-3 relative after 20 steps (rounding grows through training; 1e-5 in the first fifth).
+    """
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    out, train = command(tmp_path, cache, "gaf")
+    subprocess.run(
+        [sys.executable, *torchrun, *train], check=True, capture_output=True, env=environment()
+    )
+    for one, two in zip(curve(whole("gaf")), curve(out), strict=True):
+        assert two["kimg"] == one["kimg"]
+        tolerance = 1e-5 if one["kimg"] == 1 else 1e-3
+        assert two["loss"] == pytest.approx(one["loss"], rel=tolerance)
+        assert two["values"]["fd"] == pytest.approx(one["values"]["fd"], rel=1e-3)
+    names = [sorted(p.name for p in (run / "snapshots").iterdir()) for run in (whole("gaf"), out)]
+    assert names[0] == names[1]
+    assert len(names[0]) == 4
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_killed_process_resumes_to_bitwise_the_same_weights(
+    name: str, whole: Callable[[str], Path], cache: Path, tmp_path: Path
+) -> None:
+    cut, train = command(tmp_path, cache, name)
+    process = subprocess.Popen(
+        [sys.executable, *train], stderr=subprocess.DEVNULL, env=environment()
+    )
+    deadline = time.monotonic() + 120
+    while not (cut / "checkpoints/000004-000002").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (cut / "checkpoints/000004-000004").exists()
+    train_once(configured(name), out=cut, cache=cache, seed=5, micro_batch=None)
+    a, b = (
+        torch.load(run / "checkpoints/000004-000004/state.pt", weights_only=True)
+        for run in (whole(name), cut)
+    )
+    assert ("generator" in a) == (name == "gaf")
+    for part in a.keys() - {"optimizer"}:
+        assert all(torch.equal(a[part][key], b[part][key]) for key in a[part])
+    assert [line["kimg"] for line in curve(cut)] == [1, 2, 3, 4]
