@@ -85,25 +85,29 @@ def middle(values: list[float], digits: int) -> tuple[float, list[float]]:
     return round(statistics.median(values), digits), [round(end, digits) for end in ends]
 
 
+def noise_images(n: int, shape: tuple[int, int, int]) -> Images:
+    """Random pixels: a step on them costs what any other does."""
+    pixels = torch.randint(0, 256, (n, *shape), dtype=torch.uint8)
+    return Images(pixels=pixels, labels=None, name="noise", digest="0")
+
+
 def trainer_on(
     config: TrialConfig,
-    shape: tuple[int, int, int],
+    images: Images,
     device: torch.device,
     folder: Path,
     progress: float = 0.0,
     **options: Any,
 ) -> Trainer:
-    """A trainer of `config` on noise images, that far into its run; it is never evaluated.
-    `options` are those of the job: `micro_batch`, `recompute`."""
-    batch = config.optimizer.batch
-    pixels = torch.randint(0, 256, (4 * batch, *shape), dtype=torch.uint8)
-    images = Images(pixels=pixels, labels=None, name="noise", digest="0")
+    """A trainer that is never evaluated, that far into its run. `options` are those of the job:
+    `micro_batch`, `recompute`."""
     runtime = Recorder()
     runtime.device = device
     job = Job(
         config=config, images=images, evaluator=cast(Any, None), seed=0, folder=folder, **options
     )
     trainer = Trainer(job, runtime)
+    batch = config.optimizer.batch
     steps = int(progress * config.budget_kimg * 1000) // batch
     trainer.meta = dataclasses.replace(trainer.meta, images=steps * batch)
     return trainer

@@ -16,6 +16,7 @@ With a CUDA device what it really allocated stands next to the prediction, in TF
 
 import argparse
 import dataclasses
+import functools
 import math
 import tempfile
 import weakref
@@ -31,7 +32,6 @@ from torch.utils._pytree import tree_iter
 
 from ictsweep.config import TrialConfig
 from ictsweep.consistency import Batch
-from ictsweep.data import Images
 from ictsweep.networks import ADMConfig, NetworkConfig, UNetConfig, build, draw_mask, recompute
 from ictsweep.training import Job
 from ictsweep.training.build import build_state
@@ -39,7 +39,7 @@ from ictsweep.training.objective import Objective
 from ictsweep.training.precision import FULL
 from ictsweep.training.state import TrainState
 from ictsweep.training.step import Share, accumulate
-from tests.benchmarks.measuring import conditions, default_device, publish, trainer_on
+from tests.benchmarks.measuring import conditions, default_device, noise_images, publish, trainer_on
 from tests.benchmarks.mfu import fused_attention
 from tests.benchmarks.step import trial
 
@@ -124,6 +124,7 @@ class Memory:
     most: int
 
 
+@functools.cache
 def predict(name: str, micro: int, again: bool) -> Memory:
     """The memory of a network preset's second step: two micro-batches, all states in being."""
     config = trial(2 * micro, {"preset": name}, "ict", {"name": "fixed", "beta": 0.9999})
@@ -147,10 +148,8 @@ def predict(name: str, micro: int, again: bool) -> Memory:
 def _state(
     config: TrialConfig, shape: tuple[int, int, int], again: bool, folder: Path
 ) -> TrainState:
-    pixels = torch.zeros(1, *shape, dtype=torch.uint8)
-    images = Images(pixels=pixels, labels=None, name="black", digest="0")
-    job = Job(
-        config=config, images=images, evaluator=cast(Any, None), seed=0, folder=folder,
+        job = Job(
+        config=config, images=noise_images(1, shape), evaluator=cast(Any, None), seed=0, folder=folder,
         recompute=again,
     )  # fmt: skip
     return build_state(job, META)
@@ -223,7 +222,7 @@ def measured(name: str, again: bool, device: torch.device) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             trainer = trainer_on(
                 dataclasses.replace(config, precision=precision),
-                (3, SIDES[name], SIDES[name]), device, Path(folder),
+                noise_images(micro, (3, SIDES[name], SIDES[name])), device, Path(folder),
                 micro_batch=micro, recompute=again,
             )  # fmt: skip
             trainer._step()

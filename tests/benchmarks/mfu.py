@@ -40,6 +40,7 @@ from tests.benchmarks.measuring import (
     conditions,
     default_device,
     middle,
+    noise_images,
     publish,
     take_turns,
     trainer_on,
@@ -225,7 +226,7 @@ def step_row(
     precision = {"bf16": "bf16_at_any_level"}.get(precision, precision)
     config = dataclasses.replace(case.config, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = trainer_on(config, SHAPE, device, Path(folder), PROGRESS)
+        trainer = trainer_on(config, noise_images(64, SHAPE), device, Path(folder), PROGRESS)
         trainer._step()  # the first one of a stage may look at the precision as well
         theirs = count(copy.deepcopy(case.peer.network).to("meta"), SHAPE[1]).step
         difference = apart(counted(trainer), theirs)

@@ -20,8 +20,10 @@ def by_hand(w: float, gradients: list[float], lr: float, b1: float, b2: float, d
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_every_weight_follows_the_algorithm(decay: float) -> None:
-    """The third gradient points back, and the momentum overrules it: 0.9 m + 0.1 g > 0."""
-    gradients = [1.0, 2.0, -0.05, -4.0, 0.0]
+    """The second gradient points back, and wins: 0.9 x 0.01 - 0.1 x 0.2 < 0. Were the two betas
+    equal, whichever, the momentum would win. The fourth, weaker one loses.
+    """
+    gradients = [1.0, -0.2, 2.0, -0.05, -4.0, 0.0]
     weight = nn.Parameter(torch.tensor([0.7, -0.2], dtype=torch.float64))
     optimizer = Lion([weight], lr=0.1, betas=(0.9, 0.99), weight_decay=decay)
     expected = [by_hand(w, gradients, 0.1, 0.9, 0.99, decay) for w in (0.7, -0.2)]

@@ -91,8 +91,11 @@ def test_resuming_is_bitwise_the_same_when_an_average_takes_part(
 
 
 def test_the_teacher_is_an_average_that_follows_its_decay(cache: Path, tmp_path: Path) -> None:
-    """mu = exp(2 ln(0.9) / (N - 1)) with N of the step that was taught: 2, 34, 48."""
-    run = trainer(tmp_path, cache, config=method("ct"))
+    """mu = exp(2 ln(0.9) / (N - 1)) with N of the step that was taught: 2, 34, 48. Lion moves every
+    weight by 0.1 a step.
+    """
+    what = method("ct", optimizer={"name": "lion", "lr": 0.1, "batch": 200})
+    run = trainer(tmp_path, cache, config=what)
     assert run.state.teacher is not None
     assert run.state.teacher.module.training  # it shares the student's mask
     teacher = next(run.state.teacher.module.parameters())
