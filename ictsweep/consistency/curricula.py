@@ -6,6 +6,7 @@ budget that is done, in [0, 1].
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -81,7 +82,31 @@ class SquareRoot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagedGap:
+class _Gap(ABC):
+    """What both gap curricula have; `exponent` tells them apart."""
+
+    name: str
+    q: Annotated[float, Gt(1)] = 2.0
+    period: Annotated[float, Gt(0), Le(1)] = 0.125
+    k: Annotated[float, Ge(0)] = 8.0
+    b: Annotated[float, Ge(0)] = 1.0
+
+    def stage(self, progress: float) -> int:
+        """How many periods are complete; the end of the run belongs to its last period."""
+        return min(_periods(progress, self.period), _last_period(self.period))
+
+    @abstractmethod
+    def exponent(self, progress: float) -> float:
+        """The exponent a of q."""
+
+    def lower(self, t: Tensor, progress: float) -> Tensor:
+        """The level r < `t` that each `t` > 0 is compared with, of its shape and dtype; >= 0."""
+        wide = 1 + self.k * torch.sigmoid(-self.b * t)
+        return (t * (1 - self.q ** -self.exponent(progress) * wide)).clamp(min=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedGap(_Gap):
     """A relative gap between t and r that shrinks by a factor q at equal shares of the budget.
 
     r = max(0, t (1 - n(t) / q^a)),  n(t) = 1 + k sigmoid(-b t),  a = 1 + floor(progress / period).
@@ -91,27 +116,16 @@ class StagedGap:
     """
 
     name: Literal["staged_gap"] = "staged_gap"
-    q: Annotated[float, Gt(1)] = 2.0
-    period: Annotated[float, Gt(0), Le(1)] = 0.125
-    k: Annotated[float, Ge(0)] = 8.0
-    b: Annotated[float, Ge(0)] = 1.0
-
-    def stage(self, progress: float) -> int:
-        """How many periods are complete; the end of the run belongs to its last period."""
-        return min(_periods(progress, self.period), _last_period(self.period))
 
     def exponent(self, progress: float) -> float:
         """The exponent a of q."""
         return 1.0 + self.stage(progress)
 
-    def lower(self, t: Tensor, progress: float) -> Tensor:
-        """The level r < `t` that each `t` > 0 is compared with, of its shape and dtype; >= 0."""
-        return _lower(t, self.k, self.b, self.q ** -self.exponent(progress))
-
 
 @dataclass(frozen=True, kw_only=True)
-class SmoothGap:
-    """`StagedGap` without its steps: a = 1 + progress / period grows all the time.
+class SmoothGap(_Gap):
+    """`StagedGap` without its steps: a = 1 + progress / period grows all the time, up to the
+    exponent of its last stage.
 
     Stable Consistency Tuning (Wang et al. 2024, arXiv:2410.18958) shrinks the gap progressively,
     starting from the schedule of Geng et al. 2024; its exact curve is not published, and this one
@@ -119,27 +133,10 @@ class SmoothGap:
     """
 
     name: Literal["smooth_gap"] = "smooth_gap"
-    q: Annotated[float, Gt(1)] = 2.0
-    period: Annotated[float, Gt(0), Le(1)] = 0.125
-    k: Annotated[float, Ge(0)] = 8.0
-    b: Annotated[float, Ge(0)] = 1.0
-
-    def stage(self, progress: float) -> int:
-        """How many periods are complete; the end of the run belongs to its last period."""
-        return min(_periods(progress, self.period), _last_period(self.period))
 
     def exponent(self, progress: float) -> float:
         """The exponent a of q."""
-        return 1.0 + progress / self.period
-
-    def lower(self, t: Tensor, progress: float) -> Tensor:
-        """The level r < `t` that each `t` > 0 is compared with, of its shape and dtype; >= 0."""
-        return _lower(t, self.k, self.b, self.q ** -self.exponent(progress))
-
-
-def _lower(t: Tensor, k: float, b: float, share: float) -> Tensor:
-    wide = 1 + k * torch.sigmoid(-b * t)
-    return (t * (1 - share * wide)).clamp(min=0)
+        return 1.0 + min(progress / self.period, _last_period(self.period))
 
 
 def _periods(progress: float, period: float) -> int:

@@ -28,7 +28,7 @@ def consistency_loss(
     `teacher` is the student itself unless the method keeps an average of it. It gets no gradient,
     and the SAME mask: with another one the two outputs would differ by dropout noise far above the
     small difference that the loss is about. `generator` makes the endpoints that batch.generated
-    asks for, without dropout. Neither is called where r is at the boundary, where f(x, r) = x.
+    asks for, without dropout. Where r = 0, f(x, r) = x and neither is called.
     """
     boundary = method.pairs.boundary
     with torch.no_grad():  # first, while no activations of the student are held
@@ -55,8 +55,15 @@ def _endpoint(generator: Denoise | None, boundary: float, batch: Batch) -> Tenso
 
 
 def _above(boundary: float, denoise: Denoise, x: Tensor, batch: Batch) -> Tensor:
-    """f(x, r) where r is above the boundary, and x where it is not, without asking the network."""
-    above = (batch.r > boundary).nonzero().flatten()
+    """f(x, r), which is x at the boundary.
+
+    A boundary above 0 is left to the preconditioning, which is exact there: few pairs reach it, and
+    a teacher that works on the student's whole batch never waits for the device. Of r = 0 no
+    network can be told, so it is asked for the other samples only.
+    """
+    if boundary > 0:
+        return denoise(x, batch.r, batch.mask, batch.labels)
+    above = batch.r.nonzero().flatten()
     if len(above) == len(x):
         return denoise(x, batch.r, batch.mask, batch.labels)
     if not len(above):

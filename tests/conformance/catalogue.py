@@ -43,7 +43,7 @@ CATALOGUE = (
         "        return denoise(x, batch.r, batch.mask, batch.labels)",
         "        other = None if batch.mask is None else batch.mask.roll(1, 0)\n"
         "        return denoise(x, batch.r, other, batch.labels)",
-        "tests/consistency/test_loss.py",
+        "tests/consistency/test_loss_networks.py",
     ),
     Mutation(
         "a mask that they share on the CPU only",
@@ -137,7 +137,7 @@ CATALOGUE = (
         CONSISTENCY + "loss.py",
         "replace(part, mask=None)",
         "part",
-        "tests/consistency/test_loss.py",
+        "tests/consistency/test_loss_networks.py",
     ),
     Mutation(
         "the boundary's shift in c_out's root",
@@ -151,6 +151,6 @@ CATALOGUE = (
         "ictsweep/networks/presets.py",
         'embedding="fourier", fourier_scale=0.02',
         'embedding="fourier", fourier_scale=16.0',
-        "tests/networks",
+        "tests/networks/test_presets.py",
     ),
 )

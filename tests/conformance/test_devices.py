@@ -19,14 +19,12 @@ GLOBAL_STATE = {"get_rng_state", "set_rng_state", "manual_seed_all", "fork_rng",
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_no_branch_on_the_device_and_no_global_generator(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.IfExp)]
-    for node in (inner for test in tests for inner in ast.walk(test)):
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in {"is_cuda", "device"}, f"line {node.lineno}"
-            of_device = isinstance(node.value, ast.Attribute) and node.value.attr == "device"
-            assert not (node.attr == "type" and of_device), f"line {node.lineno}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in GLOBAL_STATE, f"line {node.lineno}"
+def test_nothing_knows_its_device_and_no_generator_is_global(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Attribute):
+            continue
+        assert node.attr not in {"is_cuda", "is_cpu", "cuda"} | GLOBAL_STATE, f"line {node.lineno}"
+        of_device = isinstance(node.value, ast.Attribute | ast.Name) and (
+            getattr(node.value, "attr", getattr(node.value, "id", None)) == "device"
+        )
+        assert not (node.attr == "type" and of_device), f"line {node.lineno}"

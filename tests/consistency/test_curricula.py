@@ -104,6 +104,7 @@ def test_the_smooth_gap_meets_the_stages_where_they_start_and_has_none():
     # Half a stage on, q^a has grown by the square root of 2: 1 - 1 / (2 sqrt 2).
     assert ratio(smooth, 80.0, 1 / 16) == pytest.approx(1 - 2**-1.5, rel=1e-12)
     assert ratio(staged, 80.0, 1 / 16) == pytest.approx(0.5, rel=1e-12)
+    assert ratio(smooth, 80.0, 1.0) == pytest.approx(ratio(staged, 80.0, 1.0), rel=1e-12)
     assert [smooth.stage(p) for p in (0, 0.1249, 0.125, 1.0)] == [0, 0, 1, 7]
 
 

@@ -98,14 +98,19 @@ def test_every_network_gets_the_memory_format_of_the_images(name):
     assert seen == [True] * (3 if name == "gaf_ect" else 2)
 
 
-def test_at_the_boundary_the_noisy_image_is_the_target():
-    # f is the identity at s_1 = 0.002; a teacher that says otherwise is not asked.
-    def wrong(x, sigma, mask, labels):
-        raise AssertionError("asked")
+class _Wrong(torch.nn.Module):
+    """A network that is never right."""
 
+    def forward(self, x, c_noise, mask, labels):
+        return 1e6 + x
+
+
+def test_at_the_boundary_the_noisy_image_is_the_target():
+    # f is the identity at s_1 = 0.002, whatever the network says.
+    teacher = Denoiser(_Wrong(), ICT.scalings)
     levels = ICT.pairs.grid.levels(11)
     batch = at(levels[[1, 1, 1]], levels[[0, 0, 0]])
-    got = consistency_loss(lambda x, *_: x, wrong, None, ICT, batch)
+    got = consistency_loss(lambda x, *_: x, teacher, None, ICT, batch)
     gap = (levels[1] - levels[0]).item()
     expected = [scalar.huber([gap * p for p in z], [0.0] * 4) / gap for z in NOISES]
     assert got.tolist() == pytest.approx(expected, rel=1e-12)
@@ -117,11 +122,12 @@ def test_the_generator_is_asked_for_its_part_without_dropout():
     batch, _ = on_grid(11, generated=torch.tensor([True, False, True]), mask=mask, labels=labels)
     consistency_loss(spy("student"), spy("teacher"), spy("generator"), METHODS["gaf"], batch)
     name, x, sigma, its_mask, its_labels, records = calls[0]
-    # Sample 0 is at the boundary, where g is the identity; sample 1 is data.
-    assert (name, sigma.tolist(), its_mask) == ("generator", batch.r[2:].tolist(), None)
-    assert its_labels.tolist() == [6]
+    r = batch.r[[0, 2]]
+    assert (name, sigma.tolist(), its_mask) == ("generator", r.tolist(), None)
+    assert its_labels.tolist() == [4, 6]
     assert not records
-    torch.testing.assert_close(x, batch.x0[2:] + batch.r[2] * batch.noise[2:])
+    noisy = batch.x0[[0, 2]] + r.view(2, 1, 1, 1) * batch.noise[[0, 2]]
+    torch.testing.assert_close(x, noisy)
     assert [call[0] for call in calls] == ["generator", "teacher", "student"]
 
 

@@ -172,7 +172,7 @@ def test_values_that_are_equal_sample_equally_and_others_do_not():
             ("steps", "period"),
             r"got 0\.1; with q 4\.0 the gap ends at 9\.5e-07",
         ),
-        (ContinuousPairs(steps=SmoothGap(q=300.0, period=1.0)), ("steps", "period"), "gap ends"),
+        (ContinuousPairs(steps=SmoothGap(q=300.0, period=0.3)), ("steps", "period"), "gap ends"),
         (ContinuousPairs(sigma_max=0.001), ("sigma_max",), "expected more than 0.002"),
         (CleanPairs(sigma_max=0.001), ("sigma_max",), "expected more than 0.002"),
     ],
