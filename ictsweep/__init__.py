@@ -1,3 +1,3 @@
 """ictsweep: distributed hyperparameter studies of consistency models."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

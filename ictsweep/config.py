@@ -86,6 +86,15 @@ class TrialConfig:
         """The same configuration as a complete run of `kimg`, its whole curriculum scaled to it."""
         return replace(self, budget_kimg=kimg)
 
+    def level_problems(self, side: int | None = None) -> list[Problem]:
+        """Intermediate levels at which sampling cannot pause, a default one for pictures of `side`
+        pixels. None for a diffusion model, whose samples come from a solver of its own.
+        """
+        if isinstance(self.method.pairs, CleanPairs):
+            return []
+        found = level_problems(self.evaluate, *self.method.eval_range, side)
+        return [Problem(("evaluate", *path), message) for path, message in found]
+
     def value(self, path: str) -> Any:
         """The value at a dotted path, such as "method.distance.c_scale"; AttributeError if the
         variants chosen have none.
@@ -133,12 +142,8 @@ def _length_problems(config: TrialConfig) -> Iterable[Problem]:
 
 def _method_problems(config: TrialConfig) -> Iterable[Problem]:
     """Parts of the method that do not fit each other, and levels where samples cannot pause."""
-    method = config.method
-    if found := method.misfits():
-        yield from (Problem(("method", *path), message) for path, message in found)
-    elif not isinstance(method.pairs, CleanPairs):  # whose samples come from a solver of its own
-        levels = level_problems(config.evaluate, method.pairs.boundary, method.pairs.sigma_max)
-        yield from (Problem(("evaluate", *path), message) for path, message in levels)
+    misfits = [Problem(("method", *path), message) for path, message in config.method.misfits()]
+    yield from misfits or config.level_problems()
 
 
 def _guidance_problems(config: TrialConfig) -> Iterable[Problem]:

@@ -18,7 +18,7 @@ class CheckpointInit:
     """The averaged weights of a run of ours: `path` is its folder, or that of one checkpoint.
 
     Its network and sigma_data must be this trial's. A run of method `edm` is the start that ECT
-    and SCT need.
+    and SCT need. Take a finished one: a run that goes on replaces its checkpoints.
     """
 
     name: Literal["checkpoint"] = "checkpoint"

@@ -4,6 +4,7 @@ import importlib.util
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -82,6 +83,23 @@ class Perceptual:
     def available() -> bool:
         """Is the package `lpips` installed?"""
         return importlib.util.find_spec("lpips") is not None
+
+    @staticmethod
+    def obstacle() -> str | None:
+        """What keeps the network from being built, None if nothing does.
+
+        The package has LPIPS's own weights; those of VGG-16 torchvision downloads when the network
+        is first built, here or in training, and keeps in torch's cache folder (TORCH_HOME).
+        """
+        try:
+            _lpips(torch.device("cpu"))
+        except (ImportError, OSError, RuntimeError) as error:
+            folder = Path(torch.hub.get_dir()) / "checkpoints"
+            return (
+                f"got perceptual; LPIPS cannot be built: {type(error).__name__}: {error}. It needs "
+                f"torchvision and its weights of VGG-16 in {folder}, downloaded once if possible"
+            )
+        return None
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """The distance of each image of `x` to its counterpart in `y`, both [n, 1 or 3, h, w] in

@@ -21,6 +21,9 @@ from ictsweep.consistency.weightings import InverseCoutSquared, InverseGap, Unif
 
 __all__ = ["METHODS", "Method"]
 
+# A step of 8-bit pixels in [-1, 1] is 0.0078; published are 0.002 and 0.003.
+_MAX_EVAL_SIGMA_MIN = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -28,7 +31,8 @@ class Method:
     L = weighting * distance(f(x_t, t), u).
 
     `sigma_data` is the standard deviation of the data in [-1, 1]. `eval_sigma_min` is the level
-    where f is made the identity in sampling, if another than in training.
+    where f is made the identity in sampling, if another than in training: one so low, at most 0.01,
+    that its noise cannot be seen in 8 bit.
     """
 
     pairs: GridPairs | ContinuousPairs | CleanPairs = field(default_factory=GridPairs)
@@ -52,6 +56,13 @@ class Method:
             return self.scalings
         return replace(self.scalings, sigma_min=self.eval_sigma_min)
 
+    @property
+    def eval_range(self) -> tuple[float, float]:
+        """The noise levels between which sampling can pause: above the one where f is the identity,
+        and above the boundary, whose noise f's outputs still carry.
+        """
+        return max(self.pairs.boundary, self.eval_scalings.sigma_min), self.pairs.sigma_max
+
     def misfits(self) -> list[tuple[tuple[str, ...], str]]:
         """Parts that do not fit together: (path inside the method, message naming both sides)."""
         found = [(("pairs", *path), message) for path, message in self.pairs.misfits()]
@@ -64,11 +75,20 @@ class Method:
         if isinstance(self.distance, Perceptual) and not Perceptual.available():
             message = "got perceptual; the package lpips is not installed: pip install"
             found.append((("distance",), f"{message} 'ictsweep[perceptual]', or choose another"))
-        low, high = self.eval_sigma_min, self.pairs.sigma_max
-        if low is not None and low >= high:
-            message = f"got {low}; expected less than the sampling's highest level {high}"
-            found.append((("eval_sigma_min",), message))
+        if self.eval_sigma_min is not None:
+            found += self._eval_misfits(self.eval_sigma_min)
         return found
+
+    def _eval_misfits(self, low: float) -> list[tuple[tuple[str, ...], str]]:
+        """Levels of the identity that sampling cannot have."""
+        place, high = ("eval_sigma_min",), self.pairs.sigma_max
+        if isinstance(self.pairs, CleanPairs):
+            message = f"got {low}; with pairs clean a denoiser is trained, the identity at 0 alone"
+            return [(place, f"{message}; expected none, or pairs grid or continuous")]
+        if low > _MAX_EVAL_SIGMA_MIN or low >= high:
+            message = f"at most {_MAX_EVAL_SIGMA_MIN} and less than the highest level {high}"
+            return [(place, f"got {low}; expected {message}")]
+        return []
 
 
 # Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models"
@@ -137,7 +157,9 @@ _ECT_IMAGENET64 = Method(
 _SCT = replace(_ECT, path=PosteriorMean(references=1024))
 
 # Issenhuth et al. 2024, "Improving Consistency Models with Generator-Augmented Flows"
-# (arXiv:2406.09570): iCT with mu = 0.5, ECT with mu = 0.3. They train without dropout.
+# (arXiv:2406.09570): iCT with mu = 0.5, ECT with mu = 0.3. The paper trains them without dropout,
+# which is the network's: a method leaves it as it is, so that `network: {dropout: 0}` belongs to
+# these presets wherever the paper is to be followed.
 _GAF = replace(_ICT, endpoint=Generated(share=0.5))
 _GAF_ECT = replace(_ECT, endpoint=Generated(share=0.3))
 

@@ -21,7 +21,7 @@ class EvaluateConfig:
 
     Every `every_kimg` thousand training images, with `images` samples per sampler. A consistency
     model is sampled with each number of `steps` (1, 2 or both), two steps stopping at noise level
-    `mid_sigma` (None: the published level for the pictures' size, `default_mid_sigma`), and through
+    `mid_sigma` (None: the usual level for the pictures' size, `default_mid_sigma`), and through
     each of `schedules`, the intermediate levels of one multistep sampler in descending order. All
     intermediate levels are scaled by `edge_eta`: our reading of an unpublished rule of Stable
     Consistency Tuning (arXiv:2410.18958), which steps off the edges between phases; 1 is off. A
@@ -80,9 +80,9 @@ def metric_keys(config: EvaluateConfig, diffusion: bool) -> tuple[str, ...]:
 def default_mid_sigma(side: int) -> float:
     """The intermediate level of two-step sampling for pictures of `side` pixels.
 
-    0.821 up to 32 pixels, published for CIFAR-10; 1.526 above, published for ImageNet at 64 pixels
-    (Song & Dhariwal 2023, arXiv:2310.14189; the same in the evaluation scripts of ECT,
-    arXiv:2406.14548).
+    0.821 up to 32 pixels and 1.526 above, as in the released evaluation scripts of ECT
+    (arXiv:2406.14548) for CIFAR-10 and for ImageNet at 64 pixels; said to be iCT's
+    (arXiv:2310.14189).
     """
     return 0.821 if side <= 32 else 1.526
 

@@ -44,10 +44,14 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluator:
-    """A prepared evaluation of one data set; `prepare` builds it."""
+    """A prepared evaluation of one data set; `prepare` builds it.
+
+    `labels` int64 [n] are the data's, from which those of class-conditional samples are drawn.
+    """
 
     extractor: Extractor
     reference: ReferenceFactor
+    labels: Tensor | None
     config: EvaluateConfig
     image_shape: tuple[int, int, int]
     digest: str
@@ -64,10 +68,10 @@ class Evaluator:
     ) -> Scores:
         """Score each sampler under its metric key; each process calls, and gets the same values.
 
-        `routes` say what the samplers, of the same keys, do: how many latents and whose labels they
-        get, and what the passports tell. `gather` joins the equal-sized tensors [m, 64] (CPU) of
-        all processes in the order of their ranks, in every process. Raises Diverged, in every
-        process, when samples are not finite.
+        `routes` say what the samplers, of the same keys, do: how many latents they get, whether
+        they get labels, and what the passports tell. `gather` joins the equal-sized tensors [m, 64]
+        (CPU) of all processes in the order of their ranks, in every process. Raises Diverged, in
+        every process, when samples are not finite.
         """
         assert samplers.keys() == routes.keys()
         values: dict[str, float] = {}
@@ -108,7 +112,8 @@ class Evaluator:
         noise = latents(self.seed, first, count, route.noises, self.image_shape)
         if not route.classes:
             return noise, None
-        return noise, class_labels(self.seed, first, count, route.classes)
+        assert self.labels is not None
+        return noise, class_labels(self.seed, first, count, self.labels)
 
     @torch.no_grad()
     def _sample(self, sampler: Sampler, route: Route, share: range) -> tuple[Tensor, Tensor]:
@@ -145,7 +150,7 @@ def prepare(
 ) -> Evaluator:
     """An evaluator against these pictures: uint8 [n, c, h, w] (CPU), labels [n] or None.
 
-    `digest` identifies them. The feature network and the statistics of the data come from `cache`,
+    `digest` identifies both. The feature network and the statistics of the data come from `cache`,
     where the first call puts them. `seed` is the latents'; `ema` names the average of the weights
     that will be scored.
     """
@@ -154,6 +159,7 @@ def prepare(
     return Evaluator(
         extractor=extractor,
         reference=factor(_reference(images, digest, extractor, cache)),
+        labels=labels,
         config=config,
         image_shape=(c, h, w),
         digest=digest,

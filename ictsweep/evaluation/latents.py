@@ -31,16 +31,18 @@ def latents(seed: int, first: int, count: int, steps: int, shape: tuple[int, ...
     return _of_blocks(draw, first, count)
 
 
-def class_labels(seed: int, first: int, count: int, classes: int) -> Tensor:
-    """The labels of samples first .. first + count, int64 [count], uniform over 0 .. classes - 1.
+def class_labels(seed: int, first: int, count: int, of_data: Tensor) -> Tensor:
+    """The labels of samples first .. first + count, int64 [count]: those of random pictures of the
+    data, whose labels are `of_data` [n].
 
-    Drawn like `latents`, from (seed, "labels", block): independent of how the range is split and
-    of the latents.
+    So the samples' classes are as frequent as in the data that they are compared with; were they
+    not, a perfect model would be far from it. Drawn like `latents`, from (seed, "labels", block):
+    independent of how the range is split and of the latents.
     """
-    assert classes >= 1
 
     def draw(block: int) -> Tensor:
-        return torch.randint(classes, (BLOCK,), generator=_generator(seed, "labels", block))
+        generator = _generator(seed, "labels", block)
+        return of_data[torch.randint(len(of_data), (BLOCK,), generator=generator)]
 
     return _of_blocks(draw, first, count)
 

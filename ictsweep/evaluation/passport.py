@@ -21,15 +21,15 @@ def passport(
 
     `metric` is what people call it; `extractor` and `weights` the feature network and the hash of
     its weights; `images` how many samples; `latent_seed` the noise and the labels; `route` the
-    sampler; `ema` which average of the weights; `reference` the hash of the data the samples are
-    compared with.
+    sampler; `ema` which average of the weights; `reference` the hash of the data, their labels
+    included, that the samples are compared with and get their labels from.
     """
     return {
         "metric": metric,
         "extractor": extractor,
         "weights": weights,
         "resize": "none",
-        "dtype": "uint8 images, float32 features, float64 statistics",
+        "dtype": "float32 samples (no TF32), uint8 images, float32 features, float64 statistics",
         "images": images,
         "latent_seed": latent_seed,
         "solver": route.solver,
@@ -37,7 +37,7 @@ def passport(
         "levels": list(route.levels),
         "eta": route.eta,
         "guidance": route.guidance,
-        "labels": f"uniform over {route.classes}" if route.classes else None,
+        "labels": "as frequent as in the data" if route.classes else None,
         "ema": ema,
         "reference": reference,
     }

@@ -10,7 +10,7 @@ class Route:
     `solver` is its name for people; `levels` the noise levels that it visits, descending; `noises`
     how many standard normal pictures one sample takes (one per level of a consistency model, one in
     all for an ODE); `eta` and `guidance` as `edge_eta` and `guidance` of `EvaluateConfig`;
-    `classes` how many labels are drawn from, 0 for samples without labels.
+    `classes` how many classes the network knows, 0 for samples without labels.
     """
 
     solver: str

@@ -1,9 +1,9 @@
 """Dropout whose randomness is an argument, so that two passes can share it exactly.
 
 Consistency training compares two outputs of one network; both must lose the same features (Song &
-Dhariwal 2023, arXiv:2310.14189, section 3.1). A mask that is drawn once and passed to both cannot
-go wrong, whatever the device; and one draw of 16-bit integers for all layers is several times
-cheaper than a floating-point draw in each.
+Dhariwal 2023, arXiv:2310.14189, as quoted by others). A mask that is drawn once and passed to both
+cannot go wrong, whatever the device; and one draw of 16-bit integers for all layers is several
+times cheaper than a floating-point draw in each.
 """
 
 import torch

@@ -60,11 +60,11 @@ def from_edm(theirs: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, T
 
 
 def edm_shape(theirs: Mapping[str, Tensor]) -> tuple[int, int, int]:
-    """The shape (c, h, w) of the images of an EDM network; Refused if it has no first
-    convolution."""
+    """The shape (c, h, w) of the images of an EDM network; Refused if it has no first convolution,
+    or an empty one."""
     for name, tensor in theirs.items():
-        found = re.fullmatch(r"enc\.(\d{1,5})x\1_conv\.weight", name)
-        if found and tensor.ndim == 4:
+        found = re.fullmatch(r"enc\.([1-9][0-9]{0,4})x\1_conv\.weight", name)
+        if found and tensor.ndim == 4 and tensor.numel():
             return tensor.shape[1], int(found[1]), int(found[1])
     raise Refused("tensor enc.NxN_conv.weight is missing, the first convolution of N by N images")
 

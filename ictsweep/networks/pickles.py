@@ -2,6 +2,9 @@
 
 A pickle is a program. Here the names it wants to import stay names; the only functions that run are
 those of the caller's closed list, by their full name, and whatever else is named is refused.
+
+What is read can be nested without end, contain itself, or be huge to print, and all that from a few
+bytes. So nothing recurses into it: keys are texts and numbers, and messages quote it by `shown`.
 """
 
 import pickletools
@@ -9,7 +12,10 @@ from collections.abc import Callable, Mapping
 from mmap import mmap
 from typing import IO, Any, cast
 
-__all__ = ["Name", "Record", "Refused", "read_pickle"]
+__all__ = ["Name", "Record", "Refused", "read_pickle", "shown"]
+
+_MOST = 1 << 19  # instructions: several times those of a network with a thousand tensors
+_CODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 
 
 class Refused(ValueError):
@@ -39,18 +45,39 @@ def read_pickle(
     """The value of the pickle at the position of `file`, which ends up behind it.
 
     `known` maps the full names that may occur to the function that stands in for them; `persistent`
-    does so for references to outside (persistent ids). Refused for any other name, and for anything
-    that is not a pickle.
+    does so for references to outside (persistent ids). Refused for any other name, for anything that
+    is not a pickle, and for one of more than half a million instructions.
     """
     machine = _Machine(known, persistent)
     try:
-        for opcode, argument, _ in pickletools.genops(cast(IO[bytes], file)):
-            machine.step(opcode.name, argument)
-        return machine.stack.pop()
+        for _ in range(_MOST):
+            opcode = _CODES.get(file.read(1))
+            if opcode is None:
+                raise Refused("it is no pickle, or it ends early")
+            if opcode.name == "STOP":
+                return machine.stack.pop()
+            machine.step(opcode, cast(IO[bytes], file))
     except Refused:
         raise
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, MemoryError) as e:
-        raise Refused(f"it is no pickle, or a damaged one ({type(e).__name__}: {e})") from None
+    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise Refused(f"it is no pickle, or a damaged one ({reason})") from None
+    raise Refused(f"it has more than {_MOST} instructions")
+
+
+def shown(value: Any, depth: int = 1) -> str:
+    """`value` for a message: short, whatever it is."""
+    if isinstance(value, str):
+        return value[:100]
+    if isinstance(value, list | tuple) and depth:
+        return f"[{', '.join(shown(item, depth - 1) for item in value[:8])}]"
+    if value is None or isinstance(value, float) or _is_short(value):
+        return str(value)
+    return f"a {type(value).__name__}"
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, int) and value.bit_length() < 64
 
 
 class _Machine:
@@ -67,18 +94,18 @@ class _Machine:
         self.below: list[list[Any]] = []  # the stacks under the marks
         self.memo: dict[int, Any] = {}
 
-    def step(self, opcode: str, argument: Any) -> None:
-        """Carry out one instruction."""
-        if opcode in _NOTHING:
-            return
-        if opcode in _VALUES:
+    def step(self, opcode: pickletools.OpcodeInfo, file: IO[bytes]) -> None:
+        """Carry out one instruction, whose argument is next in `file`."""
+        name = opcode.name
+        if name not in _INSTRUCTIONS:
+            raise Refused(f"instruction {name} does not belong in it")
+        argument = _argument(opcode, file)
+        if name in _VALUES:
             self.stack.append(argument)
-        elif opcode in _CONSTANTS:
-            self.stack.append(_CONSTANTS[opcode]())
-        elif opcode in _ACTIONS:
-            _ACTIONS[opcode](self, argument)
-        else:
-            raise Refused(f"instruction {opcode} does not belong in it")
+        elif name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name]())
+        elif name in _ACTIONS:
+            _ACTIONS[name](self, argument)
 
     def marked(self) -> list[Any]:
         """What lies above the last mark; removes it and the mark."""
@@ -93,7 +120,8 @@ class _Machine:
         self.stack.pop()
 
     def put(self, index: int | None) -> None:
-        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+        place = len(self.memo) if index is None else _key(index)
+        self.memo[place] = self.stack[-1]
 
     def get(self, index: int) -> None:
         self.stack.append(self.memo[index])
@@ -118,18 +146,18 @@ class _Machine:
 
     def update(self, _: Any) -> None:
         items = self.marked()
-        _expect(self.stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
+        _expect(self.stack[-1], dict).update(zip(map(_key, items[::2]), items[1::2], strict=True))
 
     def set_item(self, _: Any) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
+        value, key = self.stack.pop(), _key(self.stack.pop())
         _expect(self.stack[-1], dict)[key] = value
 
     def add(self, _: Any) -> None:
         items = self.marked()
-        _expect(self.stack[-1], set).update(items)
+        _expect(self.stack[-1], set).update(map(_key, items))
 
-    def name(self, text: str) -> None:
-        self.named(*text.split(" ", 1))
+    def name(self, module_and_name: list[str]) -> None:
+        self.named(*module_and_name)
 
     def stack_name(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -155,13 +183,26 @@ class _Machine:
         self.stack.append(self.persistent(self.stack.pop()))
 
 
+def _argument(opcode: pickletools.OpcodeInfo, file: IO[bytes]) -> Any:
+    if opcode.name == "GLOBAL":  # two lines, in which pickletools would interpret backslashes
+        return [file.readline().decode().removesuffix("\n") for _ in range(2)]
+    return opcode.arg.reader(file) if opcode.arg else None
+
+
 def _expect(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise Refused(f"a {type(value).__name__} stands where a {kind.__name__} belongs")
     return value
 
 
-_NOTHING = {"PROTO", "FRAME", "STOP"}
+def _key(value: Any) -> Any:
+    """`value` if it may be a key: others' hashes recurse, and huge numbers' can all be equal."""
+    if isinstance(value, str) or _is_short(value):
+        return value
+    raise Refused(f"a {type(value).__name__} stands where a key belongs")
+
+
+_NOTHING = {"PROTO", "FRAME"}
 _VALUES = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
@@ -202,3 +243,4 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.outside,
 }
+_INSTRUCTIONS = {*_NOTHING, *_VALUES, *_CONSTANTS, *_ACTIONS}

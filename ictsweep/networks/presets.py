@@ -105,17 +105,18 @@ def _check_labels(classes: int, label_dropout: float) -> None:
 # For 8x8 images of one channel: 2 thousand images a second on one CPU core.
 _TINY = UNetConfig(channels=16, channel_mult=(1, 2), blocks=1, attention=(), dropout=0.3)
 
-# DDPM++ as in Karras et al. 2022 (arXiv:2206.00364), Table 7; iCT's dropout for CIFAR-10.
+# DDPM++ as in Karras et al. 2022 (arXiv:2206.00364), Table 7; iCT's dropout for CIFAR-10 as
+# others report it.
 _DDPMPP = UNetConfig()
 
-# NCSN++ as in the same table, with iCT's Fourier scale (Song & Dhariwal 2023, arXiv:2310.14189,
-# section 3.1).
+# NCSN++ as in the same table, with the Fourier scale of iCT (Song & Dhariwal 2023,
+# arXiv:2310.14189) as others report it; Lu & Song 2024, section 4.1, give the reason.
 _NCSNPP = UNetConfig(
     embedding="fourier", fourier_scale=0.02, encoder="residual", resample_filter=(1, 3, 3, 1)
 )
 
-# ADM for ImageNet-64; iCT's dropout (Song & Dhariwal 2023, Table 1), at 16 pixels and below (Lu &
-# Song 2024, appendix G.2).
+# ADM for ImageNet-64. That iCT drops 0.2 is recalled, not checked against the paper; that it does so
+# at 16 pixels and below is what Lu & Song 2024 (appendix G.2) are said to report.
 _ADM = ADMConfig()
 
 # The network of Issenhuth et al. 2024 (arXiv:2406.09570) for CIFAR-10, as released. Attention is at
@@ -127,7 +128,7 @@ PRESETS: Mapping[str, NetworkConfig] = MappingProxyType(
         "tiny": _TINY,
         "ddpmpp": _DDPMPP,
         "ncsnpp": _NCSNPP,
-        # iCT-deep: twice the blocks (Song & Dhariwal 2023, Table 2).
+        # iCT-deep: twice the blocks, as others report it of CIFAR-10; for ADM from memory.
         "ddpmpp_deep": replace(_DDPMPP, blocks=8),
         "ncsnpp_deep": replace(_NCSNPP, blocks=8),
         "adm": _ADM,

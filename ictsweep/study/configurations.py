@@ -1,12 +1,15 @@
 """From a trial block and values on its axes to a configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ictsweep.config import BLOCKS, TrialConfig, trial_config
 from ictsweep.pruning import pruned
-from ictsweep.study.axes import chooses_part, substituted
+from ictsweep.study.axes import Axis, chooses_part, substituted
 from ictsweep.study.spec import StudySpec
+
+_START = "init.path"
 
 
 def configured(block: Mapping[str, Any], params: Mapping[str, Any]) -> TrialConfig:
@@ -31,6 +34,32 @@ def value_at(block: Mapping[str, Any], config: TrialConfig, path: str) -> Any:
     if "preset" not in part:
         raise AttributeError(path)
     return part["preset"]
+
+
+def with_starts(spec: StudySpec, path: Callable[[str], str]) -> StudySpec:
+    """The spec with `path` of every `init.path` in it: in the trial block, the axes, their
+    conditions and the warm starts.
+    """
+
+    def mapped(value: Any) -> Any:
+        return path(value) if isinstance(value, str) else value
+
+    def placed(axis: Axis) -> Axis:
+        when = tuple(
+            replace(c, values=tuple(map(mapped, c.values))) if c.path == _START else c
+            for c in axis.when
+        )
+        if axis.path != _START or axis.choices is None:
+            return replace(axis, when=when)
+        return replace(axis, when=when, choices=tuple(map(mapped, axis.choices)))
+
+    trial = dict(spec.trial)
+    if trial.get("init", {}).get("path"):
+        trial = substituted(trial, {_START: mapped(trial["init"]["path"])})
+    entries = [{k: mapped(v) if k == _START else v for k, v in e.items()} for e in spec.warm_start]
+    return replace(
+        spec, trial=trial, search=tuple(map(placed, spec.search)), warm_start=tuple(entries)
+    )
 
 
 def possible(spec: StudySpec, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,20 +5,19 @@ start from is opened, so that what cannot work is said with its place in the fil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ictsweep.config import TrialConfig
-from ictsweep.consistency import CleanPairs, PosteriorMean
+from ictsweep.consistency import Perceptual, PosteriorMean
 from ictsweep.data import Images, load
 from ictsweep.errors import UserError
-from ictsweep.evaluation import level_problems
 from ictsweep.problems import Problem, shown
 from ictsweep.study.axes import Axis, Scalar, chooses_part
 from ictsweep.study.conditions import contexts
-from ictsweep.study.configurations import configured, possible
+from ictsweep.study.configurations import configured, possible, with_starts
 from ictsweep.study.facts import facts, parameters
 from ictsweep.study.spec import StudySpec
-from ictsweep.training import init_problems
+from ictsweep.training import init_problems, start_path
 
 
 class Rehearsal(NamedTuple):
@@ -55,11 +54,12 @@ def _data(config: TrialConfig) -> Images | list[Problem]:
 
 
 def _problems(config: TrialConfig, images: Images) -> list[Problem]:
-    found = [*_label_problems(config, images), *_reference_problems(config, images)]
-    if not isinstance(config.method.pairs, CleanPairs):
-        low, high = config.method.pairs.boundary, config.method.pairs.sigma_max
-        levels = level_problems(config.evaluate, low, high, max(images.shape[1:]))
-        found += [Problem(("evaluate", *path), message) for path, message in levels]
+    found = [
+        *_label_problems(config, images),
+        *_reference_problems(config, images),
+        *_distance_problems(config),
+        *config.level_problems(max(images.shape[1:])),
+    ]
     try:
         parameters(config, images)
     except (ValueError, RuntimeError) as error:  # torch refuses sizes that no memory could hold
@@ -68,7 +68,9 @@ def _problems(config: TrialConfig, images: Images) -> list[Problem]:
 
 
 def _label_problems(config: TrialConfig, images: Images) -> Iterator[Problem]:
-    """Whether the data says which of the network's classes each image belongs to."""
+    """Whether the data says which of the network's classes each image belongs to, and has images
+    of each: samples are drawn of the classes that the data has.
+    """
     classes, labels, place = config.network.classes, images.labels, ("network", "classes")
     if not classes:
         return
@@ -76,10 +78,11 @@ def _label_problems(config: TrialConfig, images: Images) -> Iterator[Problem]:
         message = f"the data {images.name} has no labels; add an array `labels` to its file"
         yield Problem(place, f"got {classes}; {message}, or set classes 0")
         return
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        message = f"the labels of the data {images.name} go from {low} to {high}"
-        yield Problem(place, f"got {classes}; {message}; expected 0 to {classes - 1}")
+    present = labels.unique().tolist()
+    if present != list(range(classes)):
+        span = f"go from {present[0]} to {present[-1]}, {len(present)} classes in all"
+        message = f"the labels of the data {images.name} {span}"
+        yield Problem(place, f"got {classes}; {message}; expected each of 0 to {classes - 1}")
 
 
 def _reference_problems(config: TrialConfig, images: Images) -> Iterator[Problem]:
@@ -88,6 +91,12 @@ def _reference_problems(config: TrialConfig, images: Images) -> Iterator[Problem
         message = f"the data {images.name} has {len(images.pixels)} images"
         place = ("method", "path", "references")
         yield Problem(place, f"got {path.references}; {message}; expected at most as many")
+
+
+def _distance_problems(config: TrialConfig) -> Iterator[Problem]:
+    """A perceptual distance's network is built, which may take a download."""
+    if isinstance(config.method.distance, Perceptual) and (found := Perceptual.obstacle()):
+        yield Problem(("method", "distance"), found)
 
 
 def _axis_problems(spec: StudySpec, axis: Axis, images: Images) -> Iterator[Problem]:
@@ -111,19 +120,10 @@ def _said(context: Mapping[str, Scalar]) -> str:
 
 
 def placed(spec: StudySpec) -> StudySpec:
-    """The spec with its files' paths made absolute: workers start in folders of their own."""
+    """The spec with its files' paths made absolute, because workers start in folders of their own,
+    and one checkpoint for every run that its trials start from (`start_path`).
+    """
     trial = dict(spec.trial)
-    for block in ("data", "init"):
-        if block in trial and trial[block].get("path"):
-            trial[block] = {**trial[block], "path": _absolute(trial[block]["path"])}
-    return replace(spec, trial=trial, search=tuple(map(_placed, spec.search)))
-
-
-def _placed(axis: Axis) -> Axis:
-    if axis.path != "init.path" or axis.choices is None:
-        return axis
-    return replace(axis, choices=tuple(map(_absolute, axis.choices)))
-
-
-def _absolute(path: Any) -> str:
-    return str(Path(path).absolute())
+    if "data" in trial and (path := trial["data"].get("path")):
+        trial["data"] = {**trial["data"], "path": str(Path(path).absolute())}
+    return with_starts(replace(spec, trial=trial), start_path)

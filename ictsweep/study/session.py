@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ictsweep.study.space import distributions, resolve, starts
 from ictsweep.study.spec import StudySpec
 from ictsweep.study.store import Log, StudyFolder
 from ictsweep.study.tune import Conductor, assignments, conduct
-from ictsweep.training import yardstick
+from ictsweep.training import start_digest, yardstick
 
 _PACKAGES = ("ictsweep", "torch", "ray", "optuna", "numpy", "scipy")
 
@@ -77,12 +78,20 @@ def run_session(place: Place) -> str:
 
 
 def warm_up(spec: StudySpec, cache: Path) -> dict[str, str]:
-    """Load the data and train (or find) the extractor once, before any worker needs it; what the
-    study measures with.
+    """Load the data and train (or find) the extractor once, before any worker needs it; the
+    contents of what the study measures with, and of what its trials start from.
     """
     config = resolve(spec, {})
     evaluator = yardstick(config, load(config.data), spec.seed, cache)
-    return {"data": evaluator.digest, "extractor": evaluator.extractor.weights}
+    starts = {f"start {path}": start_digest(path) for path in start_paths(spec)}
+    return {"data": evaluator.digest, "extractor": evaluator.extractor.weights, **starts}
+
+
+def start_paths(spec: StudySpec) -> list[str]:
+    """The files and checkpoints that the study's trials may start from."""
+    own = spec.trial.get("init", {}).get("path")
+    choices = [axis.choices or () for axis in spec.search if axis.path == "init.path"]
+    return sorted({str(path) for path in [own, *chain(*choices)] if path})
 
 
 def _enough(folder: StudyFolder, engine: Engine, fitting: int) -> None:
@@ -97,9 +106,11 @@ def _enough(folder: StudyFolder, engine: Engine, fitting: int) -> None:
 
 
 def _same_measure(folder: StudyFolder, measure: dict[str, str]) -> None:
-    """A study is measured by one yardstick from its first session to its last."""
+    """A study is measured by one yardstick, and its trials start from the same weights, from its
+    first session to its last.
+    """
     for event in folder.events()[:1]:
-        changed = [name for name, value in measure.items() if event.data[name] != value]
+        changed = [name for name, value in measure.items() if event.data.get(name) != value]
         if changed:
             raise StudyError(
                 f"{folder.path}: the {' and the '.join(changed)} changed since this study began: "

@@ -1,6 +1,6 @@
 """Training one trial, with or without a study around it."""
 
-from ictsweep.training.initial import init_problems, initial_model
+from ictsweep.training.initial import init_problems, initial_model, start_digest, start_path
 from ictsweep.training.job import Job
 from ictsweep.training.lineage import fit_lineage, runs
 from ictsweep.training.loading import LoadedModel, load_model
@@ -19,6 +19,8 @@ __all__ = [
     "initial_model",
     "load_model",
     "runs",
+    "start_digest",
+    "start_path",
     "train_once",
     "yardstick",
 ]

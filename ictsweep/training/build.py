@@ -79,7 +79,7 @@ def _teacher(config: TrialConfig, model: Denoiser) -> Averaged[Denoiser] | None:
         return None
     batch, total = config.optimizer.batch, config.budget_kimg * 1000
 
-    def decay(update: int) -> float:  # of the step whose loss the average has just taught
+    def decay(update: int) -> float:  # of the step taken, whose loss the average has just taught
         return teacher.decay(pairs.steps, (update - 1) * batch / total)  # pyright: ignore
 
     average = Averaged(model, decay)

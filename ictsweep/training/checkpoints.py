@@ -8,6 +8,7 @@ checkpoints/000032-000016/      run length and images seen, in kimg
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -87,8 +88,12 @@ def save_checkpoint(folder: Path, state: TrainState, meta: Meta) -> Path:
 
 
 def write_checkpoint(place: Path, state: dict[str, Any], meta: Meta) -> None:
-    """Write the folder `place`: beside it first, flushed, then renamed."""
-    beside = place.parent / f".{place.name}.new"
+    """Write the folder `place`: beside it first, flushed, then renamed. What a kill in mid-write
+    left there goes.
+    """
+    beside, before = (place.parent / f".{place.name}.{word}" for word in ("new", "old"))
+    for torn in (beside, before):
+        shutil.rmtree(torn, ignore_errors=True)
     beside.mkdir(parents=True)
     with (beside / "state.pt").open("wb") as file:
         torch.save(state, file)
@@ -99,7 +104,7 @@ def write_checkpoint(place: Path, state: dict[str, Any], meta: Meta) -> None:
         file.flush()
         os.fsync(file.fileno())
     if place.exists():
-        os.replace(place, place.parent / f".{place.name}.old")
+        os.replace(place, before)
     os.replace(beside, place)
     flush_folder(place.parent)
 
@@ -107,13 +112,17 @@ def write_checkpoint(place: Path, state: dict[str, Any], meta: Meta) -> None:
 def checkpoints(folder: Path, run_kimg: int | None = None) -> list[Path]:
     """The complete checkpoints of a run (of all runs, the longest last), oldest first."""
     run = "*" if run_kimg is None else f"{run_kimg:06d}"
-    found = [p for p in folder.glob(f"{run}-*") if (p / "meta.json").exists()]
+    named = [path for path in folder.glob(f"{run}-*") if re.fullmatch(r"\d+-\d+", path.name)]
+    found = [path for path in named if (path / "meta.json").exists()]
     return sorted(found, key=lambda path: tuple(map(int, path.name.split("-"))))
 
 
 def read_meta(path: Path) -> Meta:
-    """What a checkpoint belongs to; UserError if another version of the program wrote it."""
-    facts = json.loads((path / "meta.json").read_text())
+    """What a checkpoint belongs to; UserError if its meta.json is damaged, or another version of
+    the program wrote it.
+    """
+    if not (facts := _facts(path)):
+        raise UserError(f"{path / 'meta.json'}: not what was written; the checkpoint is damaged")
     facts.pop("sha256", None)
     if missing := {field.name for field in fields(Meta)} ^ facts.keys():
         names = ", ".join(sorted(missing))
@@ -121,19 +130,33 @@ def read_meta(path: Path) -> Meta:
     return Meta(**{**facts, "image_shape": tuple(facts["image_shape"])})
 
 
-def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """The tensors of a checkpoint, on a device."""
-    return torch.load(path / "state.pt", map_location=device, weights_only=True)
+def _facts(path: Path) -> dict[str, Any]:
+    """A checkpoint's meta.json; empty if it is not what was written."""
+    try:
+        facts = json.loads((path / "meta.json").read_text())
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The tensors of a checkpoint, on the CPU. `load_state_dict` copies those that belong on a
+    device; an optimiser's step counts stay, or every step would wait for the device to read them.
+    """
+    return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint's tensors are those that were written."""
-    return (path / "state.pt").exists() and sha256(path / "state.pt") == digest_of(path)
+    """Whether a checkpoint's meta.json can be read and its tensors are those that were written."""
+    written = digest_of(path)
+    return written != "" and (path / "state.pt").exists() and sha256(path / "state.pt") == written
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 that a checkpoint's tensors had when they were written."""
-    return json.loads((path / "meta.json").read_text())["sha256"]
+    """The SHA-256 that a checkpoint's tensors had when they were written; "" if meta.json is
+    damaged.
+    """
+    return str(_facts(path).get("sha256", ""))
 
 
 def sha256(path: Path) -> str:
@@ -142,9 +165,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def restore_newest(
-    folder: Path, state: TrainState, device: torch.device, expected: Meta
-) -> Meta | None:
+def restore_newest(folder: Path, state: TrainState, expected: Meta) -> Meta | None:
     """Restore the newest whole checkpoint of the run `expected` describes; None where there is none
     yet.
 
@@ -160,6 +181,6 @@ def restore_newest(
                 f"{path}: a checkpoint of another configuration or seed ({'; '.join(differences)})."
                 " Choose another folder with --out, or delete this one to start anew."
             )
-        state.load_state_dict(read_state(path, device))
+        state.load_state_dict(read_state(path))
         return meta
     return None

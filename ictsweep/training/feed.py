@@ -64,7 +64,8 @@ class Feed:
         """Levels t, r, noise, mask, whose endpoint is generated and whose label is hidden, of the
         `n` images from place `start` of the stream on.
 
-        What only some methods need is drawn last: the numbers of the others do not depend on it.
+        What only some methods need is drawn last, and what only some networks need from a stream of
+        its own: no other number depends on either.
         """
         method, network, device = self.config.method, self.config.network, self.device
         generator = torch.Generator(device).manual_seed(derive_seed(self.seed, "step", start))
@@ -74,6 +75,7 @@ class Feed:
         generated = method.endpoint.draw(n, generator, device)
         hidden = None
         if network.classes and network.label_dropout:
+            generator.manual_seed(derive_seed(self.seed, "hidden labels", start))
             u = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
             hidden = u < network.label_dropout
         return t, r, noise, mask, generated, hidden

@@ -33,10 +33,27 @@ def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -
     return denoiser
 
 
+def start_path(path: str) -> str:
+    """What an `init.path` stands for now, absolute: a file, or the folder of one checkpoint.
+
+    A run that is still trained has another newest checkpoint later; who starts from it more than
+    once has to name one. UserError if a run has none.
+    """
+    place = Path(path).absolute()
+    return str(checkpoint_at(place) if (place / "checkpoints").is_dir() else place)
+
+
+def start_digest(path: str) -> str:
+    """What identifies the contents of the file or the checkpoint that an `init.path` stands for.
+    UserError if there is none.
+    """
+    place = Path(path)
+    return sha256(place) if place.is_file() else digest_of(checkpoint_at(place))
+
+
 def init_digest(config: TrialConfig) -> str:
-    """What identifies the contents of the file that the first weights come from; "" without."""
-    start = _start(config.init)
-    return "" if start is None else start.digest
+    """`start_digest` of the model that the first weights come from; "" for drawn weights."""
+    return "" if isinstance(config.init, RandomInit) else start_digest(config.init.path)
 
 
 def init_problems(config: TrialConfig, image_shape: tuple[int, int, int]) -> list[Problem]:
@@ -59,11 +76,16 @@ class _Start:
     network: NetworkConfig
     sigma_data: float
     image_shape: tuple[int, int, int] | None
-    digest: str
     load: Callable[[nn.Module], object]
 
     def differences(self, config: TrialConfig, shape: tuple[int, int, int]) -> Iterable[str]:
-        """Both sides of each."""
+        """Both sides of each.
+
+        The boundary may be another: diffusion models have 0, Song et al. 0.002. It is in c_skip and
+        c_out alone, which it changes by the order of boundary / sigma; what the network is asked
+        for, c_in and c_noise of the input, stays. So a start from EDM's weights is ECT's and SCT's
+        own, and iCT's grid can begin there too.
+        """
         if self.image_shape not in (None, shape):
             yield f"{self.place} was trained on images {self.image_shape}; the data's are {shape}"
         theirs, ours = asdict(architecture(self.network)), asdict(architecture(config.network))
@@ -101,7 +123,6 @@ def _from_checkpoint(place: Path) -> _Start:
         network=config.network,
         sigma_data=config.method.sigma_data,
         image_shape=meta.image_shape,
-        digest=digest_of(place),
         load=load,
     )
 
@@ -113,6 +134,5 @@ def _from_edm(path: Path) -> _Start:
         network=published.config,
         sigma_data=published.sigma_data,
         image_shape=published.image_shape,
-        digest=sha256(path),
         load=lambda network: network.load_state_dict(published.weights),
     )

@@ -18,7 +18,7 @@ from ictsweep.errors import UserError
 from ictsweep.evaluation import Evaluator, metric_key
 from ictsweep.seeds import derive_seed
 from ictsweep.training.loading import LoadedModel, load_model
-from ictsweep.training.precision import Precision, tf32
+from ictsweep.training.precision import tf32
 from ictsweep.training.runtime import local_device
 from ictsweep.training.samplers import is_diffusion, routes, samplers
 from ictsweep.training.single import yardstick
@@ -105,7 +105,7 @@ def search_level(
     model = load_model(run)
     config = model.config
     _check(config, low, high)
-    trial = _Trial.of(model, _folder(run) / ".cache", images, seed)
+    trial = _Trial.of(model, run_folder(run) / ".cache", images, seed)
     say(f"two-step samples, {trial.evaluator.config.images:,} per level")
     say(f"   level   {trial.evaluator.extractor.metric}")
     found: list[Try] = []
@@ -170,20 +170,16 @@ class _Trial:
     def at(self, level: float) -> Try:
         config = replace(self.config, evaluate=replace(self.config.evaluate, mid_sigma=level))
         draw = samplers(config, self.denoiser, self.side, self.device)
-        with tf32(Precision.of(config.precision).tf32):
+        with tf32(False):
             scores = self.evaluator(draw, routes(config, self.side))
         return Try(level=level, value=scores.values[_KEY], error=scores.errors[_KEY])
-
-
-def _folder(run: Path) -> Path:
-    """The folder of the run, for that of a checkpoint too."""
-    return run.absolute().parents[1] if run.absolute().parent.name == "checkpoints" else run
 
 
 def _check(config: TrialConfig, low: float, high: float) -> None:
     if is_diffusion(config):
         raise UserError("a diffusion model is sampled by an ODE: it has no intermediate level")
-    bottom, top = config.method.pairs.boundary, config.method.pairs.sigma_max
+    bottom, top = config.method.eval_range
+    bottom /= config.evaluate.edge_eta  # which scales every level that is tried
     if not bottom < low < high < top:
         raise UserError(
             f"cannot search levels from {low:g} to {high:g}: expected a range that ascends within "

@@ -43,7 +43,9 @@ def checkpoint_at(path: Path) -> Path:
     """The checkpoint's folder that `path`, of a run or of a checkpoint, stands for."""
     if (path / "meta.json").exists():
         if not is_whole(path):
-            raise UserError(f"{path}: state.pt is not what was written; the checkpoint is damaged")
+            raise UserError(
+                f"{path}: state.pt or meta.json is not what was written; the checkpoint is damaged"
+            )
         return path
     if not path.exists():
         raise UserError(f"{path}: no such folder (looked in {path.absolute().parent})")
@@ -51,6 +53,12 @@ def checkpoint_at(path: Path) -> Path:
         if is_whole(place):
             return place
     raise UserError(f"{path}: neither the folder of a run with a checkpoint, nor of a checkpoint")
+
+
+def run_folder(path: Path) -> Path:
+    """The folder of the run, for that of one of its checkpoints too."""
+    place = path.absolute()
+    return place.parents[1] if place.parent.name == "checkpoints" else path
 
 
 def config_of(place: Path, meta: Meta) -> TrialConfig:
@@ -68,7 +76,7 @@ def ema_state(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def averaged_weights(place: Path) -> dict[str, Tensor]:
     """The averaged weights of a checkpoint: a state dict of its denoiser, on the CPU."""
-    state = read_state(place, torch.device("cpu"))["ema"]
+    state = read_state(place)["ema"]
     return {
         name.removeprefix(_PREFIX): value
         for name, value in state.items()

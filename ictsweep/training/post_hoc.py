@@ -1,6 +1,6 @@
 """Averages kept during training so that others can be made after it.
 
-snapshots/000064-000008000-0.05.pt      run length in kimg, images seen, relative width
+snapshots/000064-000008000-0.05.pt      run length in kimg, images averaged over, relative width
 
 Karras et al. 2024 (arXiv:2312.02696), section 3.2: the width of the average is chosen when training
 is over, from a few snapshots of two power-function averages.
@@ -25,7 +25,7 @@ class PostHocAverages(nn.Module):
 
     def __init__(self, model: nn.Module, sigma_rel: Sequence[float], batch: int) -> None:
         super().__init__()
-        self.sigma_rel = tuple(sigma_rel)
+        self.sigma_rel, self.batch = tuple(sigma_rel), batch
         kept = [averaged(model, PowerEma(sigma_rel=width), batch) for width in sigma_rel]
         self._averages = kept  # the same objects with their type, which a ModuleList forgets
         self.averages = nn.ModuleList(kept)
@@ -35,11 +35,17 @@ class PostHocAverages(nn.Module):
         for average in self._averages:
             average.update(model)
 
-    def save(self, folder: Path, run_kimg: int, images: int) -> None:
-        """Write a snapshot of each average; one that a kill cut short is never seen."""
+    def save(self, folder: Path, run_kimg: int) -> None:
+        """Write a snapshot of each average, once there is one; one that a kill cut short is never
+        seen.
+
+        Its time is the images of the steps taken: those that float16 skipped are in no average.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for width, average in zip(self.sigma_rel, self._averages, strict=True):
-            place = folder / f"{run_kimg:06d}-{images:09d}-{width:g}.pt"
+            if not (images := int(average.updates) * self.batch):
+                continue
+            place = folder / f"{run_kimg:06d}-{images:09d}-{width!r}.pt"
             beside = folder / f".{place.name}.new"
             with beside.open("wb") as file:
                 torch.save(average.module.state_dict(), file)

@@ -61,12 +61,14 @@ def allow_tf32(allowed: bool) -> None:
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """`allow_tf32` for a while."""
-    before = bool(torch.backends.cuda.matmul.allow_tf32)
+    products = bool(torch.backends.cuda.matmul.allow_tf32)
+    convolutions = bool(torch.backends.cudnn.allow_tf32)  # PyTorch's own defaults differ
     allow_tf32(allowed)
     try:
         yield
     finally:
-        allow_tf32(before)
+        torch.backends.cuda.matmul.allow_tf32 = products
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def loss_scaler(precision: Precision, device: torch.device) -> Any:

@@ -3,6 +3,7 @@
 Karras et al. 2024 (arXiv:2312.02696), section 3.2.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ictsweep.errors import UserError
 from ictsweep.training.checkpoints import read_meta, write_checkpoint
-from ictsweep.training.loading import checkpoint_at, ema_state
+from ictsweep.training.loading import checkpoint_at, ema_state, run_folder
 from ictsweep.training.post_hoc import snapshots
 from ictsweep.training.profiles import Profile, mix
 
@@ -32,17 +33,21 @@ class Reconstruction:
     snapshots: int
 
 
-def reconstruct(folder: Path, sigma_rel: float, run_kimg: int) -> Reconstruction:
-    """The average of relative width `sigma_rel` in (0, 0.28) at the last snapshot of a run, from
-    all those in `folder`. UserError if there are none.
+def reconstruct(
+    folder: Path, sigma_rel: float, run_kimg: int, until: float = math.inf
+) -> Reconstruction:
+    """The average of relative width `sigma_rel` in (0, 0.28) at the last snapshot of a run that was
+    taken by `until` images, from all those in `folder`. UserError if there are none.
     """
     if not 0 < sigma_rel < _WIDEST:
         raise UserError(f"sigma_rel {sigma_rel:g}: expected a number > 0 and < {_WIDEST}")
-    kept = snapshots(folder, run_kimg)
+    found = snapshots(folder, run_kimg)
+    kept = {path: profile for path, profile in found.items() if profile.end <= until}
     if not kept:
+        by_then = f" by {until / 1000:g} kimg" if found else ""
         raise UserError(
-            f"{folder}: no snapshots of averages; train with post_hoc.snapshots above 0 to choose "
-            "the width of the average afterwards"
+            f"{folder}: no snapshots of averages{by_then}; train with post_hoc.snapshots above 0 "
+            "to choose the width of the average afterwards"
         )
     end = max(profile.end for profile in kept.values())
     mixture = mix(list(kept.values()), Profile(sigma_rel, end))
@@ -54,12 +59,15 @@ def reconstruct(folder: Path, sigma_rel: float, run_kimg: int) -> Reconstruction
 
 def write_average(run: Path, sigma_rel: float, out: Path) -> Reconstruction:
     """Write the folder `out`: a checkpoint of averaged weights alone, for `load_model` or as the
-    start of another run. UserError if there is something already.
+    start of another run. `run` is the folder of a run, or of the checkpoint where the average ends.
+    UserError if there is something already.
     """
     if out.exists():
         raise UserError(f"{out}: exists already; choose another place with --out")
     meta = read_meta(checkpoint_at(run))
-    made = reconstruct(run / "snapshots", sigma_rel, meta.run_kimg)
+    folder = run_folder(run)
+    until = math.inf if folder == run else meta.images
+    made = reconstruct(folder / "snapshots", sigma_rel, meta.run_kimg, until)
     config = {**meta.config, "ema": {"name": "power", "sigma_rel": sigma_rel}}
     out.parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(

@@ -5,6 +5,7 @@ torch.distributed).
 import json
 import logging
 import os
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -90,7 +91,10 @@ def distribute(model: nn.Module, runtime: Runtime) -> nn.Module:
     """`model` with gradients averaged over the runtime's processes; itself when there is one."""
     if runtime.world_size == 1:
         return model
-    return DistributedDataParallel(model, gradient_as_bucket_view=True)
+    with warnings.catch_warnings():  # PyTorch 2.15 renames the option; 2.11 has no other
+        warnings.simplefilter("ignore", FutureWarning)
+        # Buffers are constants: sending them before every step would be for nothing.
+        return DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
 
 
 def gather(tensor: Tensor) -> Tensor:
@@ -107,6 +111,15 @@ def gather(tensor: Tensor) -> Tensor:
 def mean_over_ranks(tensor: Tensor) -> Tensor:
     """The mean of the ranks' tensors, on every rank."""
     return gather(tensor[None]).mean(dim=0)
+
+
+def first_rank_s(text: str) -> str:
+    """The text that rank 0 has, on every rank."""
+    if not dist.is_initialized():
+        return text
+    said = [text]
+    dist.broadcast_object_list(said, src=0)
+    return said[0]
 
 
 def barrier() -> None:

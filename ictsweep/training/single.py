@@ -1,7 +1,7 @@
 """One run without a study: a process of its own, or the processes of torchrun."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ictsweep.config import TrialConfig
@@ -9,8 +9,10 @@ from ictsweep.consistency import FixedEma, HalfLifeEma, PowerEma
 from ictsweep.data import Images, load
 from ictsweep.evaluation import Evaluator, prepare
 from ictsweep.files import whole_lines
+from ictsweep.starts import RandomInit
+from ictsweep.training.initial import start_path
 from ictsweep.training.job import Job
-from ictsweep.training.runtime import LocalRuntime, barrier
+from ictsweep.training.runtime import LocalRuntime, barrier, first_rank_s
 from ictsweep.training.trainer import Trainer
 
 
@@ -24,13 +26,14 @@ def train_once(
     recompute: bool = False,
 ) -> None:
     """Train `config` to its full budget in the folder `out`, continuing the newest checkpoint
-    there.
+    there. A run that it starts from is read as it stands now (`start_path`).
 
     Writes out/measurements.jsonl, out/samples/, out/checkpoints/ and, where averages are kept for
     later, out/snapshots/; extractors are kept in `cache`. `micro_batch` and `recompute` as in Job.
     """
     runtime = LocalRuntime(out)
     try:
+        config = _with_one_start(config)
         images = load(config.data)
         runtime.say(f"{out}: {len(images.pixels):,} images, {config.budget_kimg} kimg to train")
         if runtime.rank == 0:
@@ -51,6 +54,14 @@ def train_once(
         runtime.say(f"done: {out}/measurements.jsonl, samples/, checkpoints/")
     finally:
         runtime.close()
+
+
+def _with_one_start(config: TrialConfig) -> TrialConfig:
+    """The configuration with the start that rank 0 finds now: all ranks begin with the same one."""
+    if isinstance(config.init, RandomInit):
+        return config
+    path = first_rank_s(start_path(config.init.path))
+    return replace(config, init=replace(config.init, path=path))
 
 
 def yardstick(config: TrialConfig, images: Images, seed: int, cache: Path) -> Evaluator:

@@ -27,7 +27,9 @@ class TrainState:
     scaler: Any = None
 
     def update_averages(self) -> None:
-        """Take the weights that an optimiser step left into every average."""
+        """Take the weights that an optimiser step left into every average. (A step that was skipped
+        left none.)
+        """
         for average in (self.ema, self.teacher, self.generator, self.post_hoc):
             if average is not None:
                 average.update(self.model)

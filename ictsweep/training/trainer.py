@@ -20,7 +20,7 @@ from ictsweep.training.divergence import find_culprit
 from ictsweep.training.job import Job
 from ictsweep.training.optimizer import set_lr, total_norm
 from ictsweep.training.post_hoc import forget_snapshots, snapshot_due
-from ictsweep.training.precision import allow_tf32
+from ictsweep.training.precision import allow_tf32, tf32
 from ictsweep.training.probe import gradient_cosine, probe_size
 from ictsweep.training.runtime import Runtime, gather, mean_over_ranks
 from ictsweep.training.samplers import routes, samplers
@@ -73,8 +73,8 @@ class Trainer:
         stage = self.config.method.pairs.stage(self._progress(self.seen))
         cosine = self.meta.grad_cosine if stage == self.meta.stage else self._probe()
         loss, grad_norm = self._gradient()
-        self._move(loss, grad_norm)
-        self.state.update_averages()
+        if self._move(loss, grad_norm):
+            self.state.update_averages()
         self.meta = replace(
             self.meta,
             images=self.seen + self.config.optimizer.batch,
@@ -112,10 +112,10 @@ class Trainer:
         loss, norm = torch.stack([mean_over_ranks(loss), norm]).tolist()
         return loss, norm
 
-    def _move(self, loss: float, grad_norm: float) -> None:
-        """Take the optimiser's step. Diverged, before the optimiser moves, when the numbers are not
-        finite: the last checkpoint stays good. Under loss scaling a gradient may overflow: that
-        step is not taken, the next is scaled less.
+    def _move(self, loss: float, grad_norm: float) -> bool:
+        """Take the optimiser's step; whether it was taken. Diverged, before the optimiser moves,
+        when the numbers are not finite: the last checkpoint stays good. Under loss scaling a
+        gradient may overflow: that step is not taken, the next is scaled less.
         """
         optimizer, scaler = self.state.optimizer, self.state.scaler
         if not math.isfinite(loss) or not (scaler or math.isfinite(grad_norm)):
@@ -123,11 +123,13 @@ class Trainer:
         set_lr(optimizer, self.config.optimizer.lr_at(self._progress(self.seen)))
         if not scaler:
             optimizer.step()
-            return
+            return True
+        before = scaler.get_scale()
         scaler.step(optimizer)
         scaler.update()
         if scaler.get_scale() < 1:
             self._diverge(loss, grad_norm)
+        return scaler.get_scale() >= before  # it is lowered by an overflow alone
 
     def _diverge(self, loss: float, grad_norm: float) -> NoReturn:
         self.state.optimizer.zero_grad(set_to_none=True)
@@ -149,7 +151,7 @@ class Trainer:
     def _snapshot(self) -> None:
         kept = self.state.post_hoc
         if kept is not None and not self.runtime.rank and snapshot_due(self.config, self.seen):
-            kept.save(self.job.folder / "snapshots", self.config.budget_kimg, self.seen)
+            kept.save(self.job.folder / "snapshots", self.config.budget_kimg)
 
     def _measure(self, kimg: int) -> None:
         """Checkpoint, then evaluate the average weights and report: a kill between the two costs
@@ -181,16 +183,20 @@ class Trainer:
         )
 
     def _evaluate(self) -> Scores:
-        """Of the average weights, in float32 whatever the precision of training."""
+        """Of the average weights, in float32 without TF32 whatever the precision of training:
+        numbers of trials that differ in it are comparable.
+        """
         side, device = max(self.job.images.shape[1:]), self.runtime.device
-        return self.job.evaluator(
-            samplers(self.config, self.state.ema.module, side, device), routes(self.config, side),
-            rank=self.runtime.rank, world_size=self.runtime.world_size, gather=gather,
-        )  # fmt: skip
+        draw = samplers(self.config, self.state.ema.module, side, device)
+        with tf32(False):
+            return self.job.evaluator(
+                draw, routes(self.config, side),
+                rank=self.runtime.rank, world_size=self.runtime.world_size, gather=gather,
+            )  # fmt: skip
 
     def _restore(self) -> None:
         folder = self.job.folder / "checkpoints"
-        meta = restore_newest(folder, self.state, self.runtime.device, self.meta)
+        meta = restore_newest(folder, self.state, self.meta)
         if meta is None and self.runtime.rank == 0:
             forget_snapshots(self.job.folder / "snapshots", self.config.budget_kimg)
         if meta is not None:

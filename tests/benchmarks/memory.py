@@ -19,16 +19,13 @@ import dataclasses
 import functools
 import math
 import tempfile
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from ictsweep.config import TrialConfig
 from ictsweep.consistency import Batch
@@ -39,8 +36,8 @@ from ictsweep.training.objective import Objective
 from ictsweep.training.precision import FULL
 from ictsweep.training.state import TrainState
 from ictsweep.training.step import Share, accumulate
+from tests.benchmarks.accounting import Live, fused_attention
 from tests.benchmarks.measuring import conditions, default_device, noise_images, publish, trainer_on
-from tests.benchmarks.mfu import fused_attention
 from tests.benchmarks.step import trial
 
 TOLERANCE = 1e-12
@@ -74,44 +71,6 @@ def _gradients(config: NetworkConfig, chosen: bool) -> list[Tensor]:
     return list(torch.autograd.grad(output.square().sum(), list(network.parameters())))
 
 
-class Live(TorchDispatchMode):
-    """Counts the bytes that are alive of all tensors on the device "meta" that are made while it is
-    on, and the most there ever were. Questions about numbers are answered with yes: every noise
-    level is above the boundary.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = self.most = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if func is torch.ops.aten.nonzero.default:
-            return torch.arange(len(args[0]), device=args[0].device)[:, None]
-        found = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(found):
-            if isinstance(tensor, Tensor) and tensor.device == META:
-                self._add(tensor.untyped_storage())
-        return found
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        address = storage._cdata
-        if address not in self._known:
-            self._known.add(address)
-            self._change(storage.nbytes())
-            weakref.finalize(storage, self._drop, address, storage.nbytes())
-
-    def _drop(self, address: int, size: int) -> None:
-        self._known.discard(address)
-        self._change(-size)
-
-    def _change(self, size: int) -> None:
-        self.bytes += size
-        self.most = max(self.most, self.bytes)
-
-
 @dataclass(frozen=True)
 class Memory:
     """Bytes of a run: `resident` is there between steps (weights, optimiser, average), `gradient`
@@ -124,10 +83,17 @@ class Memory:
     most: int
 
 
+def configuration(name: str, micro: int) -> TrialConfig:
+    """iCT on a network preset, two micro-batches to a step: in a second one the gradient of the
+    first is there too."""
+    average = {"name": "fixed", "beta": 0.9999}
+    return trial(2 * micro, {"preset": name}, "ict", ema=average)
+
+
 @functools.cache
 def predict(name: str, micro: int, again: bool) -> Memory:
     """The memory of a network preset's second step: two micro-batches, all states in being."""
-    config = trial(2 * micro, {"preset": name}, "ict", {"name": "fixed", "beta": 0.9999})
+    config = configuration(name, micro)
     shape = (3, SIDES[name], SIDES[name])
     with tempfile.TemporaryDirectory() as folder, Live() as live, fused_attention():
         state = _state(config, shape, again, Path(folder))
@@ -148,8 +114,9 @@ def predict(name: str, micro: int, again: bool) -> Memory:
 def _state(
     config: TrialConfig, shape: tuple[int, int, int], again: bool, folder: Path
 ) -> TrainState:
-        job = Job(
-        config=config, images=noise_images(1, shape), evaluator=cast(Any, None), seed=0, folder=folder,
+    nobody = cast(Any, None)
+    job = Job(
+        config=config, images=noise_images(1, shape), evaluator=nobody, seed=0, folder=folder,
         recompute=again,
     )  # fmt: skip
     return build_state(job, META)
@@ -216,7 +183,7 @@ def measured(name: str, again: bool, device: torch.device) -> dict[str, Any]:
     micro = 64 if name == "ddpmpp" else 16
     row: dict[str, Any] = {"network": name, "recompute": again, "micro_batch": micro}
     row["predicted_gb"] = round(predict(name, micro, again).most / 1e9, 2)
-    config = trial(2 * micro, {"preset": name}, "ict", {"name": "fixed", "beta": 0.9999})
+    config = configuration(name, micro)
     for precision in ("tf32", "fp16"):
         torch.cuda.empty_cache()
         with tempfile.TemporaryDirectory() as folder:

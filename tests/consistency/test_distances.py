@@ -119,6 +119,19 @@ def test_perceptual_resizes_bilinearly(seen):
     assert row[111].item() == pytest.approx(0.5 - 0.5 / 112)
 
 
+def test_perceptual_says_what_keeps_its_network_from_being_built(seen, monkeypatch):
+    assert Perceptual.obstacle() is None
+    distances._lpips.cache_clear()
+
+    def damaged(net, verbose):
+        raise RuntimeError("invalid hash value")
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=damaged))
+    found = Perceptual.obstacle()
+    assert found is not None
+    assert "RuntimeError: invalid hash value. It needs torchvision and its weights" in found
+
+
 def test_perceptual_without_its_package_is_refused(monkeypatch):
     method = Method(distance=Perceptual())
     monkeypatch.setattr(Perceptual, "available", staticmethod(lambda: False))

@@ -168,14 +168,24 @@ def test_scalings_belong_to_the_method():
         (
             replace(METHODS["ect"], eval_sigma_min=80.0),
             ("eval_sigma_min",),
-            ["got 80.0", "level 80.0"],
+            ["got 80.0", "at most 0.01", "level 80.0"],
         ),
+        (Method(eval_sigma_min=0.0101), ("eval_sigma_min",), ["got 0.0101", "at most 0.01"]),
+        (replace(METHODS["edm"], eval_sigma_min=0.003), ("eval_sigma_min",), ["pairs clean"]),
     ],
 )
 def test_parts_that_do_not_fit_are_named_on_both_sides(method, path, words):
     ((where, message),) = method.misfits()
     assert where == path
     assert all(word in message for word in words), message
+
+
+def test_sampling_pauses_above_the_identity_and_above_the_boundary():
+    assert METHODS["ict"].eval_range == (0.002, 80.0)
+    assert METHODS["ect"].eval_range == (0.003, 80.0)
+    assert replace(METHODS["ict"], eval_sigma_min=0.01).eval_range == (0.01, 80.0)
+    assert replace(METHODS["ict"], eval_sigma_min=0.001).eval_range == (0.002, 80.0)
+    assert replace(METHODS["ict"], eval_sigma_min=0.01).misfits() == []
 
 
 def test_methods_are_values():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ictsweep.data import to_pixels
+from ictsweep.data import to_model, to_pixels
 from ictsweep.errors import Diverged
 from ictsweep.evaluation import Moments, Route, class_labels, frechet_distance, latents, same
 from ictsweep.evaluation.evaluate import _to_uint8
@@ -175,7 +175,7 @@ def test_any_number_of_steps_from_any_number_of_noises(digits, cache):
     assert scores.passports["fd_ode"]["steps"] == 18
 
 
-def test_labels_belong_to_the_position_whoever_draws_the_sample(evaluator):
+def test_labels_belong_to_the_position_whoever_draws_the_sample(evaluator, digits):
     """With classes, sample k gets label k of the seed in one process or three; without, None."""
     routes = {"fd": ONE, "fd_2step": replace(TWO, classes=10)}
     found = {}
@@ -190,7 +190,7 @@ def test_labels_belong_to_the_position_whoever_draws_the_sample(evaluator):
 
     samplers = {"fd": unlabelled, "fd_2step": sampler}
     alone = evaluator(samplers, routes)
-    assert torch.equal(torch.cat(list(found.values())), class_labels(5, 0, 1000, 10))
+    assert torch.equal(torch.cat(list(found.values())), class_labels(5, 0, 1000, digits.labels))
     before = dict(found)
     shared = world(evaluator, 3, samplers, routes)
     assert found.keys() == before.keys()
@@ -198,7 +198,31 @@ def test_labels_belong_to_the_position_whoever_draws_the_sample(evaluator):
     for scores in shared:
         assert scores.values["fd_2step"] == pytest.approx(alone.values["fd_2step"], rel=1e-9)
     assert alone.passports["fd"]["labels"] is None
-    assert alone.passports["fd_2step"]["labels"] == "uniform over 10"
+    assert alone.passports["fd_2step"]["labels"] == "as frequent as in the data"
+
+
+def test_a_perfect_model_of_unbalanced_data_scores_as_one(digits, short, tmp_path):
+    """A sampler that shows real pictures of the labels it is told, against data of which five
+    classes are nine times rarer, is as near as their own pictures; with classes equally frequent it
+    would be far."""
+    common = digits.labels < 5
+    kept = common | (torch.arange(len(digits)) % 9 == 0)
+    pixels, labels = digits.pixels[kept], digits.labels[kept]
+    data = replace(digits, pixels=pixels, labels=labels, digest="unbalanced")
+    evaluator = evaluator_of(data, tmp_path)
+    pictures = {int(label): to_model(pixels[labels == label]) for label in labels.unique()}
+
+    def perfect(z, told):
+        picks = (z.flatten(1)[:, 0] * 1e4).long()
+        own = [pictures[int(label)] for label in told]
+        return torch.stack([of[k % len(of)] for of, k in zip(own, picks, strict=True)])
+
+    def uniform(z, told):
+        return perfect(z, torch.arange(len(z)) % 10)
+
+    routes = {"fd": replace(ONE, classes=10), "fd_2step": replace(TWO, classes=10)}
+    scores = evaluator({"fd": perfect, "fd_2step": uniform}, routes)
+    assert 5 * scores.values["fd"] < scores.values["fd_2step"]
 
 
 def test_a_sampler_without_its_route_is_refused(evaluator):

@@ -30,7 +30,7 @@ def test_differences_are_listed_with_both_values():
         ({"solver": "EDM Heun ODE"}, ("solver", "consistency multistep", "EDM Heun ODE")),
         ({"eta": 0.9}, ("eta", 1.0, 0.9)),
         ({"guidance": 1.5}, ("guidance", 1.0, 1.5)),
-        ({"classes": 10}, ("labels", None, "uniform over 10")),
+        ({"classes": 10}, ("labels", None, "as frequent as in the data")),
     ],
 )
 def test_each_way_of_sampling_is_another_number(change, difference):
@@ -42,6 +42,10 @@ def test_a_missing_key_is_a_difference():
     b = {key: value for key, value in a.items() if key != "ema"}
     assert same(a, b) == [("ema", "0.05", None)]
     assert same(b, a) == [("ema", None, "0.05")]
+
+
+def test_samples_are_not_drawn_in_tf32():
+    assert example()["dtype"].startswith("float32 samples (no TF32)")
 
 
 def test_what_the_design_asks_for_is_there():

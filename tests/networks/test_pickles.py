@@ -27,7 +27,7 @@ VALUES = st.recursive(
         st.lists(below),
         st.tuples(below, below),
         st.dictionaries(st.text(max_size=5), below),
-        st.sets(st.integers()),
+        st.sets(st.integers(-(2**62), 2**62)),
     ),
     max_leaves=30,
 )

@@ -1,11 +1,15 @@
 """What is tried before a study starts: its data, its networks, the model it starts from."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 
+from ictsweep.consistency import Perceptual
 from ictsweep.data import load
 from ictsweep.study.facts import facts, parameters
 from ictsweep.study.rehearsal import placed, rehearse, rehearse_study
@@ -74,14 +78,18 @@ def test_missing_data_is_said_at_its_path(tmp_path: Path) -> None:
     assert problem.path == ("data", "path")
 
 
+SPAN = "the labels of the data pictures go"
+
+
 @pytest.mark.parametrize(
     ("labels", "classes", "line"),
     [
         (None, 3, "got 3; the data pictures has no labels; add an array `labels` to its file, or "),
-        ([0, 1, 3], 3, "got 3; the labels of the data pictures go from 0 to 3; expected 0 to 2"),
-        ([-1, 1], 3, "got 3; the labels of the data pictures go from -1 to 1; expected 0 to 2"),
+        ([0, 1, 3], 3, f"got 3; {SPAN} from 0 to 3, 3 classes in all; expected each of 0 to 2"),
+        ([-1, 1], 3, f"got 3; {SPAN} from -1 to 1, 2 classes in all; expected each of 0 to 2"),
+        ([0, 2], 3, f"got 3; {SPAN} from 0 to 2, 2 classes in all; expected each of 0 to 2"),
         ([0, 1, 2], 3, ""),
-        ([0, 1, 2], 4, ""),
+        ([0, 1, 2], 4, f"got 4; {SPAN} from 0 to 2, 3 classes in all; expected each of 0 to 3"),
         ([0, 1, 2], 0, ""),
     ],
 )
@@ -112,6 +120,26 @@ def test_the_default_level_follows_the_size_of_the_images(tmp_path: Path) -> Non
     pictures(tmp_path, side=64)
     (line,) = said(study(tmp_path, method=low))
     assert line.startswith("trial.evaluate.mid_sigma: not given, which means 1.526; expected a noi")
+
+
+def test_a_perceptual_distance_is_built_before_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its weights every process would fail, or download, at the first step."""
+
+    def unreachable(net: str, verbose: bool) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(Perceptual, "available", staticmethod(lambda: True))
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=unreachable))
+    pictures(tmp_path)
+    perceptual = {"preset": "ict", "distance": {"name": "perceptual"}}
+    (line,) = said(study(tmp_path, method=perceptual))
+    assert line.startswith("trial.method.distance: got perceptual; LPIPS cannot be built: URLError")
+    assert "weights of VGG-16" in line
+    choices = {"method.distance.name": {"choices": ["pseudo_huber", "perceptual"]}}
+    (line,) = said(study(tmp_path, choices))
+    assert line.startswith("search.method.distance.name.choices[1]: ")
 
 
 def test_every_choice_of_a_network_is_built(tmp_path: Path) -> None:

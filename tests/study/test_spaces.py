@@ -82,3 +82,15 @@ def test_every_method_of_the_comparison_has_parameters_of_its_own() -> None:
     for choice in method.choices:
         having = {axis.path for axis in others if axis.when and axis.active({method.path: choice})}
         assert having, choice
+
+
+def test_every_method_of_the_comparison_is_run_as_it_is_defined() -> None:
+    """Which the sampler may not try by itself: GAF's methods are trained without dropout."""
+    spec, _ = read_checked(next(path for path in SPACES if path.stem == "cifar_methods"))
+    dropout = {
+        params["method.preset"]: params["network.dropout"]
+        for params in starts(spec)[: len(spec.warm_start)]
+    }
+    assert dropout == {
+        "ict": 0.3, "sct_ict": 0.3, "gaf": 0.0, "ect": 0.2, "sct": 0.2, "gaf_ect": 0.0,
+    }  # fmt: skip

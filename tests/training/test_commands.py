@@ -45,12 +45,17 @@ def test_a_consistency_model_starts_from_a_diffusion_model(call, cache: Path) ->
     start = ("--set", "method.preset=ect", "--set", "init.name=checkpoint")
     path = ("--set", "init.path=runs/edm", "--set", "post_hoc.snapshots=4", "--recompute")
     assert call(*started(cache, "runs/ect"), *start, *path)[0] == 0
-    assert load_model(Path("runs/ect")).meta.init != ""
+    begun = load_model(Path("runs/ect"))
+    assert begun.meta.init != ""
+    newest = Path("runs/edm/checkpoints/000002-000002")
+    assert begun.config.init.path == str(newest.absolute())  # one, should the run go on
 
     code, out, _ = call("ema", "runs/ect", "--sigma-rel", "0.08", "--out", "runs/wide")
     assert code == 0
     assert re.search(r"width 0\.08 at 2 kimg, from 8 snapshots; .*\d\.\d\d% off", out)
     assert load_model(Path("runs/wide")).config.ema.sigma_rel == 0.08
+    again = ("runs/ect/checkpoints/000002-000002", "--sigma-rel", "0.08", "--out", "runs/again")
+    assert call("ema", *again)[0] == 0
 
     shutil.copytree(cache, "runs/wide/.cache")
     code, out, _ = call("level", "runs/wide", "--tries", "2", "--low", "0.5", "--high", "2")

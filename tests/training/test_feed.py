@@ -55,6 +55,16 @@ def test_what_only_some_methods_draw_moves_no_other_number() -> None:
     assert torch.equal(rows(kept)["generated"], rows(hidden)["generated"])
 
 
+def test_generated_endpoints_hide_no_other_labels() -> None:
+    """At share 0 GAF is iCT, labels included."""
+    network = {"preset": "tiny", "channels": 4, "classes": 10, "label_dropout": 0.5}
+    never = config(method={"preset": "gaf", "endpoint": {"share": 0.0}}, network=network)
+    plain, drawn = (
+        feed(what).batch(SEEN, 0, 200) for what in (method("ict", network=network), never)
+    )
+    assert torch.equal(rows(plain)["labels"], rows(drawn)["labels"])
+
+
 def test_the_share_of_generated_endpoints() -> None:
     """40 batches of 200 at share 0.3: 2400 generated, give or take 3 standard deviations of 41."""
     what = method("gaf_ect")

@@ -82,6 +82,9 @@ def test_a_run_on_the_device_learns_and_resumes(tmp_path: Path, cache: Path) -> 
     for part in ("model", "ema"):
         a, b = (r.state.state_dict()[part] for r in (run, resumed))
         assert all(torch.equal(a[name], b[name]) for name in a)
+    for entry in resumed.state.optimizer.state.values():  # on the device each step waits for them
+        assert entry["step"].device.type == "cpu"
+        assert entry["exp_avg"].device.type == "cuda"
     assert load_model(tmp_path).meta.images == 4000  # on a machine with or without the device
 
 

@@ -5,6 +5,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch import nn
 
 from ictsweep.config import trial_config
@@ -63,6 +64,7 @@ class BestAt(nn.Module):
 
     def forward(self, x, c_noise, mask=None, labels=None):
         self.calls += 1
+        self.tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         sigma = (4 * c_noise).exp().view(-1, 1, 1, 1)
         wrong = (sigma / self.level).log().abs()
         wanted = self.pictures[: len(x)] + wrong + 0.05 * x
@@ -145,6 +147,28 @@ def test_a_best_level_at_the_end_of_the_range_is_said(run):
     lines = []
     search_level(run, tries=4, low=3.0, high=30.0, say=lines.append)
     assert lines[-1] == "the best is at the end of the range: search a wider one"
+
+
+def test_samples_are_float32_whatever_the_precision_of_training(run):
+    """Where the precision is tf32, the default, and the process allows it."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        search_level(run, tries=2, say=lambda line: None)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    assert module.load_model(run).denoiser.network.tf32 == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "evaluate", "low"), [("ect", {}, 0.003), ("ict", {"edge_eta": 0.01}, 0.2)]
+)
+def test_a_range_below_the_level_of_the_identity_is_refused(
+    tmp_path, monkeypatch, method, evaluate, low
+):
+    a_run(tmp_path, monkeypatch, method=method, **evaluate)
+    with pytest.raises(UserError, match=f"within the levels of the method, {low:g} to 80"):
+        search_level(tmp_path, low=low)
 
 
 @pytest.mark.parametrize(("low", "high"), [(2.0, 1.0), (0.002, 5.0), (0.2, 80.0)])

@@ -9,7 +9,12 @@ import torch
 from ictsweep.errors import UserError
 from ictsweep.training import Trainer, load_model
 from ictsweep.training.loading import averaged_weights
-from ictsweep.training.post_hoc import forget_snapshots, snapshot_due, snapshots
+from ictsweep.training.post_hoc import (
+    PostHocAverages,
+    forget_snapshots,
+    snapshot_due,
+    snapshots,
+)
 from ictsweep.training.profiles import Profile, inner, mix
 from ictsweep.training.reconstruct import reconstruct, write_average
 from tests.training.small import Recorder, config, job, same, step, trainer
@@ -90,6 +95,43 @@ def test_what_is_written_loads_as_a_model(trained: Trainer, tmp_path: Path) -> N
         assert torch.equal(value, made.weights[name])
     with pytest.raises(UserError, match="exists already"):
         write_average(trained.job.folder, 0.07, tmp_path / "average")
+
+
+def test_a_checkpoint_stands_for_the_average_at_its_time(trained: Trainer, tmp_path: Path) -> None:
+    folder = trained.job.folder
+    checkpoint = folder / "checkpoints/000004-000004"
+    of_run, made = (
+        write_average(run, 0.07, tmp_path / name)
+        for name, run in (("a", folder), ("b", checkpoint))
+    )
+    assert (made.images, made.snapshots) == (4000, 10)
+    assert all(torch.equal(of_run.weights[name], value) for name, value in made.weights.items())
+    assert reconstruct(folder / "snapshots", 0.05, 4, until=2500).images == 2400
+    with pytest.raises(UserError, match=r"no snapshots of averages by 0\.1 kimg"):
+        reconstruct(folder / "snapshots", 0.05, 4, until=100)
+
+
+def test_a_kill_in_mid_write_is_written_again(trained: Trainer, tmp_path: Path) -> None:
+    for name in (".average.new", ".average.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.pt").write_bytes(b"torn")
+    write_average(trained.job.folder, 0.07, tmp_path / "average")
+    assert [path.name for path in tmp_path.iterdir()] == ["average"]
+    assert load_model(tmp_path / "average").meta.images == 4000
+
+
+def test_snapshots_keep_their_width_and_their_own_time(tmp_path: Path) -> None:
+    """Widths that six digits cannot tell apart; only steps that were taken count."""
+    model = torch.nn.Linear(1, 1)
+    kept = PostHocAverages(model, (0.1, 0.1000001), batch=200)
+    kept.save(tmp_path, 4)
+    assert not snapshots(tmp_path, 4)
+    for _ in range(3):
+        kept.update(model)
+    kept.save(tmp_path, 4)
+    assert list(snapshots(tmp_path, 4).values()) == [
+        Profile(0.1, 600.0), Profile(0.1000001, 600.0)
+    ]  # fmt: skip
 
 
 def test_a_run_without_snapshots_says_so(trained: Trainer, tmp_path: Path) -> None:

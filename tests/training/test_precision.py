@@ -12,7 +12,7 @@ from ictsweep.config import ConfigError
 from ictsweep.consistency import Denoiser
 from ictsweep.errors import Diverged
 from ictsweep.training import Trainer
-from ictsweep.training.precision import FULL, Precision, loss_scaler
+from ictsweep.training.precision import FULL, Precision, loss_scaler, tf32
 from ictsweep.training.probe import gradient_cosine, probe_size
 from tests.training.small import Recorder, config, job, losses, poison, same, step, tensors, trainer
 
@@ -109,9 +109,10 @@ def test_float16_restores_bitwise_with_its_scale(cache: Path, tmp_path: Path) ->
 def test_an_overflow_skips_the_step_and_halves_the_scale(cache: Path, tmp_path: Path) -> None:
     run = step(float16(cache, tmp_path, 2.0**6))
     run.state.scaler.update(2.0**60)
-    before, norm = [p.clone() for p in run.state.model.parameters()], run.meta.grad_norm
+    before, norm = [t.clone() for t in tensors(run, "model", "ema")], run.meta.grad_norm
     step(run)
-    assert all(map(torch.equal, before, run.state.model.parameters()))
+    assert all(map(torch.equal, before, tensors(run, "model", "ema")))
+    assert int(run.state.ema.updates) == 1  # no average has seen the step
     assert run.state.scaler.get_scale() == 2.0**59
     assert run.meta.grad_norm == norm  # that of the last step that was taken
     assert run.seen == 100
@@ -215,9 +216,27 @@ def test_the_probe_takes_half_a_micro_batch_in_whole_blocks() -> None:
 
 
 def test_samples_are_drawn_in_float32(cache: Path, tmp_path: Path) -> None:
-    run = trainer(tmp_path, cache, config=config(precision=BF16))
-    seen = set()
-    assert isinstance(run.state.ema.module, Denoiser)
-    run.state.ema.module.network.register_forward_hook(lambda *call: seen.add(call[-1].dtype))
-    run._evaluate()
-    assert seen == {torch.float32}
+    """Without TF32 too, which training goes on with."""
+    with tf32(False):
+        run = trainer(tmp_path, cache, config=config(precision=BF16))
+        seen = set()
+        assert isinstance(run.state.ema.module, Denoiser)
+        network = run.state.ema.module.network
+        network.register_forward_hook(lambda *call: seen.add((call[-1].dtype, *_tf32())))
+        run._evaluate()
+        assert seen == {(torch.float32, False, False)}
+        assert _tf32() == (True, True)
+
+
+def test_tf32_ends_as_it_began() -> None:
+    """PyTorch begins with TF32 in convolutions alone."""
+    with tf32(False):
+        torch.backends.cudnn.allow_tf32 = True
+        for allowed in (False, True):
+            with tf32(allowed):
+                assert _tf32() == (allowed, allowed)
+            assert _tf32() == (False, True)
+
+
+def _tf32() -> tuple[bool, bool]:
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32

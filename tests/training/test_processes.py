@@ -7,15 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache as once
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from ictsweep.config import TrialConfig
 from ictsweep.training import train_once
-from tests.training.small import SPACE, config
+from ictsweep.training.loading import averaged_weights
+from ictsweep.training.runtime import distribute
+from tests.training.small import SPACE, Recorder, config
 
 EVALUATE = {"every_kimg": 1, "images": 128, "steps": [1, 2], "grid": 16}
 
@@ -28,13 +32,25 @@ SETTINGS = {
         "method.path.references=64",
         "post_hoc.snapshots=2",
     ),
+    "labels": (
+        "network.classes=10",
+        "network.label_dropout=0.3",
+        "precision=bf16_at_any_level",
+        "budget_kimg=1",
+        "evaluate.images=32",
+    ),
 }
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 def configured(name: str) -> TrialConfig:
     """What the command line makes of the settings."""
     if name == "ict":
         return config(evaluate=EVALUATE)
+    if name == "labels":
+        evaluate, network = {**EVALUATE, "images": 32}, {**LABELS}
+        what = config(precision="bf16_at_any_level", network=network, evaluate=evaluate)
+        return replace(what, budget_kimg=1)
     path = {"name": "posterior_mean", "references": 64}
     changes = {"method": {"preset": "gaf", "path": path}, "post_hoc": {"snapshots": 2}}
     return config(evaluate=EVALUATE, **changes)
@@ -51,6 +67,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[[st
         return out
 
     return run
+
+
+LABELS = {"preset": "tiny", "channels": 4, "classes": 10, "label_dropout": 0.3}
 
 
 def command(folder: Path, cache: Path, name: str) -> tuple[Path, list[str]]:
@@ -77,10 +96,9 @@ def test_two_workers_give_the_loss_curve_of_one(
     """torchrun with 2 gloo processes against 1, the same global batch: float32, loss and distances
     to 1e-3 relative after 20 steps (rounding grows through training; 1e-5 in the first fifth).
     """
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     out, train = command(tmp_path, cache, "gaf")
     subprocess.run(
-        [sys.executable, *torchrun, *train], check=True, capture_output=True, env=environment()
+        [sys.executable, *TORCHRUN, *train], check=True, capture_output=True, env=environment()
     )
     for one, two in zip(curve(whole("gaf")), curve(out), strict=True):
         assert two["kimg"] == one["kimg"]
@@ -92,7 +110,37 @@ def test_two_workers_give_the_loss_curve_of_one(
     assert len(names[0]) == 4
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+def test_two_workers_in_16_bit_with_labels_and_micro_batches_are_one(
+    cache: Path, tmp_path: Path
+) -> None:
+    """5 steps in bf16, each worker's share in two parts: the same parts in one process, summed in
+    another order.
+    """
+    out, train = command(tmp_path, cache, "labels")
+    command_line = [sys.executable, *TORCHRUN, *train, "--micro-batch", "50"]
+    subprocess.run(command_line, check=True, capture_output=True, env=environment())
+    alone = tmp_path / "alone"
+    train_once(configured("labels"), out=alone, cache=cache, seed=5, micro_batch=50)
+    (one,), (two,) = curve(alone), curve(out)
+    for key in ("loss", "grad_norm", "grad_cosine"):
+        assert two[key] == pytest.approx(one[key], rel=1e-3)
+    assert two["values"] == pytest.approx(one["values"], rel=1e-3)
+    a, b = (averaged_weights(run / "checkpoints/000001-000001") for run in (alone, out))
+    for key, value in a.items():
+        torch.testing.assert_close(b[key], value, rtol=1e-3, atol=1e-4)
+
+
+def test_buffers_are_not_sent_before_every_step(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    try:
+        runtime = Recorder()
+        runtime.world_size = 2
+        assert not distribute(torch.nn.Linear(1, 1), runtime).broadcast_buffers
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["ict", "gaf"])
 def test_a_killed_process_resumes_to_bitwise_the_same_weights(
     name: str, whole: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ictsweep.config import trial_config
+from ictsweep.config import ConfigError, trial_config
 from ictsweep.consistency import Denoiser
 from ictsweep.evaluation import latents, metric_keys
 from ictsweep.networks import build
@@ -121,6 +121,20 @@ def test_multistep_by_hand(method, carried, identity_at):
     for j, level in ((1, 3.6), (2, 0.009)):
         x = f(x + (level**2 - carried**2) ** 0.5 * z[:, j], level, identity_at)
     torch.testing.assert_close(draw(what, "fd_3step", z), x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "evaluate", "low"),
+    [
+        ("ict", {"mid_sigma": 0.002}, 0.002),
+        ("ect", {"mid_sigma": 0.002}, 0.003),  # below it the network's share changes its sign
+        ("ect", {"mid_sigma": 0.0032, "edge_eta": 0.9}, 0.003),
+        ("ect", {"schedules": [[4.0, 0.003]]}, 0.003),
+    ],
+)
+def test_samples_never_pause_below_the_level_of_the_identity(method, evaluate, low):
+    with pytest.raises(ConfigError, match=f"a noise level between sigma_min {low} and"):
+        config(method, **evaluate)
 
 
 def test_one_step_and_the_first_of_two_start_from_the_same_noise():

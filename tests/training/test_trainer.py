@@ -8,8 +8,8 @@ import torch
 
 from ictsweep.errors import UserError
 from ictsweep.optimizers import RAdam
-from ictsweep.training import Trainer
-from ictsweep.training.checkpoints import checkpoints
+from ictsweep.training import Trainer, load_model
+from ictsweep.training.checkpoints import checkpoints, read_meta
 from ictsweep.training.step import share_of
 from tests.training.small import Recorder, config, job, losses, same, trainer
 
@@ -110,6 +110,29 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     run = trainer(folder, cache, config=config(evaluate=FEW))
     run._restore()
     assert run.seen == 3000
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "\xff"])
+def test_a_damaged_meta_falls_back_to_the_one_before(
+    text: str, finished: Path, tmp_path: Path, cache: Path
+) -> None:
+    folder = copied(finished, tmp_path)
+    newest = folder / "checkpoints/000004-000004"
+    (newest / "meta.json").write_text(text, encoding="latin-1")
+    run = trainer(folder, cache, config=config(evaluate=FEW))
+    run._restore()
+    assert run.seen == 3000
+    assert load_model(folder).meta.images == 3000
+    with pytest.raises(UserError, match=r"000004-000004/meta\.json: not what was written"):
+        read_meta(newest)
+    with pytest.raises(UserError, match=r"meta\.json is not what was written"):
+        load_model(newest)
+
+
+def test_folders_of_other_names_are_no_checkpoints(finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path) / "checkpoints"
+    shutil.copytree(folder / "000004-000004", folder / "000004-of mine")
+    assert [path.name for path in checkpoints(folder, 4)] == ["000004-000003", "000004-000004"]
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(
