@@ -129,7 +129,9 @@ def train(
             micro_batch=micro_batch, recompute=recompute,
         )  # fmt: skip
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues it", err=True)
+        kept = any((out / "checkpoints").glob("*/meta.json"))
+        rest = "continues it from its last checkpoint" if kept else "begins anew: none was kept yet"
+        typer.echo(f"interrupted; the same command {rest}", err=True)
         raise
 
 

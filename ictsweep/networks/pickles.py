@@ -45,8 +45,8 @@ def read_pickle(
     """The value of the pickle at the position of `file`, which ends up behind it.
 
     `known` maps the full names that may occur to the function that stands in for them; `persistent`
-    does so for references to outside (persistent ids). Refused for any other name, for anything that
-    is not a pickle, and for one of more than half a million instructions.
+    does so for references to outside (persistent ids). Refused for any other name, for what is no
+    pickle, and for one of more than half a million instructions.
     """
     machine = _Machine(known, persistent)
     try:

@@ -115,8 +115,8 @@ _NCSNPP = UNetConfig(
     embedding="fourier", fourier_scale=0.02, encoder="residual", resample_filter=(1, 3, 3, 1)
 )
 
-# ADM for ImageNet-64. That iCT drops 0.2 is recalled, not checked against the paper; that it does so
-# at 16 pixels and below is what Lu & Song 2024 (appendix G.2) are said to report.
+# ADM for ImageNet-64. That iCT drops 0.2 is recalled, not checked against the paper; that it does
+# so at 16 pixels and below is what Lu & Song 2024 (appendix G.2) are said to report.
 _ADM = ADMConfig()
 
 # The network of Issenhuth et al. 2024 (arXiv:2406.09570) for CIFAR-10, as released. Attention is at

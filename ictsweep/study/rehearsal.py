@@ -19,6 +19,9 @@ from ictsweep.study.facts import facts, parameters
 from ictsweep.study.spec import StudySpec
 from ictsweep.training import init_problems, start_path
 
+# Values that have to go with the data, or with a model to start from.
+_WITH_THE_DATA = ("network.", "init.", "method.path.", "method.sigma_data")
+
 
 class Rehearsal(NamedTuple):
     """What is wrong with a study's trials, by path in the search space file, and what trial 0 is
@@ -100,8 +103,8 @@ def _distance_problems(config: TrialConfig) -> Iterator[Problem]:
 
 
 def _axis_problems(spec: StudySpec, axis: Axis, images: Images) -> Iterator[Problem]:
-    """Ends of an axis that do not go with the data."""
-    if not (chooses_part(axis.path) or axis.path.startswith(("network.", "init.", "method.path."))):
+    """Ends of an axis that do not go with the data, or with the model to start from."""
+    if not (chooses_part(axis.path) or axis.path.startswith(_WITH_THE_DATA)):
         return
     key = "range" if axis.choices is None else "choices"
     for i, end in enumerate(axis.ends):

@@ -8,6 +8,7 @@ checkpoints/000032-000016/      run length and images seen, in kimg
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 from dataclasses import asdict, dataclass, fields
@@ -142,8 +143,14 @@ def _facts(path: Path) -> dict[str, Any]:
 def read_state(path: Path) -> dict[str, Any]:
     """The tensors of a checkpoint, on the CPU. `load_state_dict` copies those that belong on a
     device; an optimiser's step counts stay, or every step would wait for the device to read them.
+
+    UserError if the file holds anything but tensors and plain numbers: nothing in it is run.
     """
-    return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        reason = "it names objects that are no tensors, or is damaged"
+        raise UserError(f"{path / 'state.pt'}: not a checkpoint of ours: {reason}") from error
 
 
 def is_whole(path: Path) -> bool:

@@ -17,7 +17,7 @@ from ictsweep.data import load
 from ictsweep.errors import UserError
 from ictsweep.evaluation import Evaluator, metric_key
 from ictsweep.seeds import derive_seed
-from ictsweep.training.loading import LoadedModel, load_model
+from ictsweep.training.loading import LoadedModel, load_model, run_folder
 from ictsweep.training.precision import tf32
 from ictsweep.training.runtime import local_device
 from ictsweep.training.samplers import is_diffusion, routes, samplers

@@ -35,6 +35,10 @@ class Precision:
         """Whether anything is coarser than float32 on a device."""
         return self.dtype is not None or (self.tf32 and device.type == "cuda")
 
+    def crawls(self, device: torch.device) -> bool:
+        """Whether a device can only imitate these numbers."""
+        return self.dtype == torch.float16 and device.type == "cpu"
+
     def cast(self, denoise: Denoise) -> Denoise:
         """`denoise` with the network inside it in this precision. Only the call is: what is made of
         its result is float32 again.

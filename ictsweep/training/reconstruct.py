@@ -18,6 +18,7 @@ from ictsweep.training.post_hoc import snapshots
 from ictsweep.training.profiles import Profile, mix
 
 _WIDEST = 0.28  # a power function with a positive exponent is narrower
+_MOST_ERROR = 0.1  # of a profile: beyond it the average is another one than was asked for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +61,7 @@ def reconstruct(
 def write_average(run: Path, sigma_rel: float, out: Path) -> Reconstruction:
     """Write the folder `out`: a checkpoint of averaged weights alone, for `load_model` or as the
     start of another run. `run` is the folder of a run, or of the checkpoint where the average ends.
-    UserError if there is something already.
+    UserError if there is something already, or if the snapshots cannot make that width.
     """
     if out.exists():
         raise UserError(f"{out}: exists already; choose another place with --out")
@@ -68,6 +69,12 @@ def write_average(run: Path, sigma_rel: float, out: Path) -> Reconstruction:
     folder = run_folder(run)
     until = math.inf if folder == run else meta.images
     made = reconstruct(folder / "snapshots", sigma_rel, meta.run_kimg, until)
+    if made.error > _MOST_ERROR:
+        raise UserError(
+            f"sigma_rel {sigma_rel:g}: the best that {made.snapshots} snapshots of widths "
+            f"{meta.config['post_hoc']['sigma_rel']} can make is {made.error:.0%} off its profile; "
+            "choose a width nearer to these, or train with more snapshots"
+        )
     config = {**meta.config, "ema": {"name": "power", "sigma_rel": sigma_rel}}
     out.parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(

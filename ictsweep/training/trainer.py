@@ -46,6 +46,8 @@ class Trainer:
         self.objective = build_objective(config, self.state, runtime)
         self.meta = build_meta(job)
         allow_tf32(self.objective.precision.tf32)
+        if self.objective.precision.crawls(runtime.device) and not runtime.rank:
+            _log.warning("fp16 has no fast arithmetic on a CPU: this run will crawl (bf16 or fp32)")
 
     @property
     def seen(self) -> int:

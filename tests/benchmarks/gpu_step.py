@@ -126,6 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="also write the JSON there")
     options = parser.parse_args(arguments)
     device = default_device()
+    where = conditions(device)  # before the benchmark is the load itself
     if device.type != "cuda":
         print("gpu_step: there is no CUDA device here; nothing was measured")
         return 1
@@ -150,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         "channels": options.channels,
         "batch": options.batch,
         "repeats": options.repeats,
-        **conditions(device),
+        **where,
     }
     publish(result, options.out)
     return 0

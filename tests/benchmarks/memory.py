@@ -220,6 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     device = default_device()
+    where = conditions(device)  # before the benchmark is the load itself
     error = max(disagreement(config) for config in SMALL)
     if not error <= TOLERANCE:
         print(f"memory: recomputing changes gradients by {error:.1e}; nothing was counted")
@@ -234,7 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
         "batch": options.batch,
         "rows": rows,
         "measured": [measured(*pair, device) for pair in pairs] if device.type == "cuda" else [],
-        **conditions(device),
+        **where,
     }
     publish(result, options.out)
     return 0

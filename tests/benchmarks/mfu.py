@@ -190,6 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     device = default_device()
+    where = conditions(device)  # before the benchmark is the load itself
     networks = table(options.peers)
     for row in networks:
         if not float(str(row["apart"])) <= TOLERANCE:
@@ -210,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows.append(row)
     result = {"benchmark": "mfu", "networks": networks, "rows": rows, "channels": options.channels,
               "batch": options.batch, "repeats": options.repeats, "precision": options.precision,
-              **conditions(device)}  # fmt: skip
+              **where}  # fmt: skip
     publish(result, options.out)
     return 0
 

@@ -174,6 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     device = default_device()
+    where = conditions(device)  # before the benchmark is the load itself
     with tempfile.TemporaryDirectory() as folder:
         trainer = trained(configuration(options.kimg), device, Path(folder))
     errors = disagreement(trainer)
@@ -195,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
         "batches": options.batches,
         "network": dataclasses.asdict(trainer.config.network),
         "last_loss": trainer.meta.loss,
-        **conditions(device),
+        **where,
     }
     publish(result, options.out)
     return 0

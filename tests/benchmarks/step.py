@@ -5,7 +5,7 @@ float64 on the loss and on the gradient of every weight, with the same noise, le
 masks, to 1e-9: if they do not, there is no number. Then each takes its own steps in float32, as its
 own code does: draws, teacher, student, backward pass, optimiser, average.
 
-    python -m tests.benchmarks.step --peers FOLDER [--channels 32] [--batch 8] [--repeats 15]
+    python -m tests.benchmarks.step --peers FOLDER [--channels 32] [--batch 32] [--repeats 15]
         [--out FILE]
 
 FOLDER holds the checkouts `ect` and `consistency_GC`. Time is the process's own CPU time on one
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="cost of a training step against peers")
     parser.add_argument("--peers", type=Path, required=True, help="folder of checkouts")
     parser.add_argument("--channels", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="also write the JSON there")
     options = parser.parse_args(arguments)

@@ -8,8 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
+
+from ictsweep.errors import UserError
+from ictsweep.networks import PretrainedError, edm_weights
 
 SONG = {
     "model_channels": 4,
@@ -198,3 +202,22 @@ def write(path: Path, value: Any) -> Path:
     """`value` pickled; returns the path."""
     path.write_bytes(pickle.dumps(value))
     return path
+
+
+class Calls:
+    """Pickled as a call of `function`."""
+
+    def __init__(self, function, *arguments) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def refusal(tmp_path: Path, value: Any) -> str:
+    """The message with which a file of `value` is refused."""
+    with pytest.raises(PretrainedError) as caught:
+        edm_weights(write(tmp_path / "n.pkl", value))
+    assert isinstance(caught.value, UserError)
+    assert str(tmp_path / "n.pkl") in str(caught.value)
+    return str(caught.value)

@@ -4,6 +4,7 @@ called."""
 import io
 import pickle
 import pickletools
+import warnings
 from collections import OrderedDict
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ictsweep.networks import pickles
-from ictsweep.networks.pickles import Name, Record, Refused, read_pickle
+from ictsweep.networks.pickles import Name, Record, Refused, read_pickle, shown
 
 LEAVES = st.one_of(
     st.none(),
@@ -114,6 +115,64 @@ def test_other_instructions_are_refused_by_name():
     ]:
         with pytest.raises(Refused, match=name):
             read(data)
+
+
+def test_names_are_read_as_they_stand():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(Refused, match=r"names 'a\\\\q\.b c'"):
+            read(b"ca\\q\nb c\n.")
+
+
+KEYS = {"tuple": (1,), "int": 2**64, "float": 1.5, "NoneType": None, "bytes": b"a"}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_keys_are_texts_and_numbers(kind):
+    # What else can be hashed recurses, or many have the same hash.
+    key = KEYS[kind]
+    for value in ({key: 1}, {key: 1, "b": 2}, {"b": 2, key: 1}, {key}, {key, "b"}):
+        with pytest.raises(Refused, match=f"a {kind} stands where a key belongs"):
+            read(pickle.dumps(value, protocol=4))
+
+
+def test_places_in_the_memo_are_numbers_of_64_bits():
+    assert read(b"Np7\n0g7\n.") is None
+    with pytest.raises(Refused, match="a int stands where a key belongs"):
+        read(b"Np%d\n." % 2**64)
+
+
+def test_a_pickle_without_end_is_refused():
+    with pytest.raises(Refused, match="more than 524288 instructions"):
+        read(b"N0" * 2**18 + b"N.")
+    assert read(b"N0" * (2**18 - 1) + b"N.") is None
+
+
+def endless() -> list:
+    value: list = []
+    for _ in range(20_000):
+        value = [value]
+    return value
+
+
+def test_values_are_shown_shortly():
+    for value, text in [
+        (None, "None"),
+        (True, "True"),
+        (-3, "-3"),
+        (0.5, "0.5"),
+        ("abc", "abc"),
+        ("a" * 10**6, "a" * 100),
+        (10**5000, "a int"),
+        (b"a" * 10**6, "a bytes"),
+        ([1, "a", None], "[1, a, None]"),
+        ((1, [2]), "[1, a list]"),
+        ([0] * 10**6, "[0, 0, 0, 0, 0, 0, 0, 0]"),
+        (endless(), "[a list]"),
+        ({"a": 1}, "a dict"),
+        (Record("a"), "a Record"),
+    ]:
+        assert shown(value) == text
 
 
 def test_references_to_outside_need_somebody_who_knows_them():

@@ -54,6 +54,10 @@ def test_a_consistency_model_starts_from_a_diffusion_model(call, cache: Path) ->
     assert code == 0
     assert re.search(r"width 0\.08 at 2 kimg, from 8 snapshots; .*\d\.\d\d% off", out)
     assert load_model(Path("runs/wide")).config.ema.sigma_rel == 0.08
+    code, _, errors = call("ema", "runs/ect", "--sigma-rel", "0.001", "--out", "runs/narrow")
+    assert code == 2
+    assert re.search(r"sigma_rel 0\.001: .*widths \[0\.05, 0\.1\].*\d\d% off", errors)
+    assert not Path("runs/narrow").exists()
     again = ("runs/ect/checkpoints/000002-000002", "--sigma-rel", "0.08", "--out", "runs/again")
     assert call("ema", *again)[0] == 0
 

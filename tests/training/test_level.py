@@ -192,4 +192,4 @@ def test_other_data_than_it_was_trained_on_are_refused(tmp_path, monkeypatch):
 def test_extractors_stay_with_the_run(tmp_path):
     run = tmp_path / "run"
     for place in (run, run / "checkpoints" / "000004-000002"):
-        assert module._folder(place) == run
+        assert module.run_folder(place) == run

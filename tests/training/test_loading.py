@@ -188,3 +188,25 @@ def test_a_run_is_not_continued_from_other_first_weights(
     shutil.rmtree(folder / "checkpoints" / "000002-000002")
     with pytest.raises(UserError, match=r"contents of init\.path: \w+ there, \w+ here"):
         trainer(tmp_path / "run", cache, config=what).fit()
+
+
+class _Command:
+    """What a pickle can be made to run."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("ran"),)
+
+
+def test_a_checkpoint_of_objects_is_refused_and_runs_nothing(
+    edm: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = shutil.copytree(edm.job.folder, tmp_path / "run")
+    place = run / "checkpoints" / "000002-000002"
+    torch.save({"ema": _Command()}, place / "state.pt")
+    facts = json.loads((place / "meta.json").read_text())
+    forged = hashlib.sha256((place / "state.pt").read_bytes()).hexdigest()
+    (place / "meta.json").write_text(json.dumps({**facts, "sha256": forged}))
+    with pytest.raises(UserError, match=r"state\.pt: not a checkpoint of ours"):
+        load_model(place)
+    assert not Path("ran").exists()

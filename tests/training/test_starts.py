@@ -11,7 +11,7 @@ from ictsweep.errors import StudyError, UserError
 from ictsweep.records import LOG_VERSION, Event
 from ictsweep.study.axes import Axis, Condition
 from ictsweep.study.configurations import with_starts
-from ictsweep.study.rehearsal import placed
+from ictsweep.study.rehearsal import placed, rehearse_study
 from ictsweep.study.session import _same_measure, start_paths, warm_up
 from ictsweep.study.spec import StudySpec, spec_from_dict
 from ictsweep.study.store import StudyFolder
@@ -97,3 +97,11 @@ def test_a_study_is_not_continued_from_other_first_weights(
 def test_trials_without_a_start_depend_on_no_file(cache: Path) -> None:
     assert start_paths(study("a", trial=fields())) == []
     assert set(warm_up(study("a", trial=fields()), cache)) == {"data", "extractor"}
+
+
+def test_a_searched_sigma_data_must_be_that_of_the_start(run: Path) -> None:
+    spec = study(run, search=(Axis(path="method.sigma_data", low=0.3, high=0.6),))
+    said = [str(problem) for problem in rehearse_study(spec).problems]
+    assert len(said) == 2
+    assert said[0].startswith("search.method.sigma_data.range[0]: with 0.3, init.path: ")
+    assert "sigma_data 0.5; this trial's method has sigma_data 0.3" in said[0]
