@@ -9,7 +9,7 @@ authors' operations: what we save does not make us look better. What differs: NC
 image before it convolves it, and fused attention multiplies once more in the backward pass instead
 of keeping its weights.
 
-    python -m tests.benchmarks.mfu --peers FOLDER [--channels 128] [--batch 2] [--repeats 5]
+    python -m tests.benchmarks.mfu --peers FOLDER [--channels 128] [--batch 4] [--repeats 4]
         [--precision fp32] [--out FILE]
 
 FOLDER holds the checkouts `ect` and `consistency_GC`. On a CPU, time is the process's own CPU time
@@ -183,8 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="share of the machine's peak that a step uses")
     parser.add_argument("--peers", type=Path, required=True, help="folder of checkouts")
     parser.add_argument("--channels", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), default="fp32")
     parser.add_argument("--out", type=Path, help="also write the JSON there")
     options = parser.parse_args(arguments)

@@ -260,7 +260,7 @@ def test_any_file_is_read_or_refused(tmp_path):
     whole = pickle.dumps(snapshot(model("SongUNet")))
     places = [place for _, _, place in pickletools.genops(whole)]
     chance, path, outcomes = random.Random(0), tmp_path / "n.pkl", Counter()
-    for i in range(600):
+    for i in range(400):
         program = b"".join(chance.choices(PIECES, k=chance.randrange(2, 40))) + b"."
         path.write_bytes(program if i % 2 else damaged(whole, places, chance))
         try:
@@ -268,4 +268,4 @@ def test_any_file_is_read_or_refused(tmp_path):
         except PretrainedError:
             outcomes[PretrainedError] += 1
     assert outcomes[Pretrained] > 5
-    assert outcomes[PretrainedError] > 400
+    assert outcomes[PretrainedError] > 300
