@@ -14,13 +14,8 @@ thread, the two loops taking turns; trust the ratio, not the milliseconds.
 
 import argparse
 import dataclasses
-import datetime
-import json
-import os
-import platform
 import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -30,16 +25,22 @@ from torch import Tensor
 
 from ictsweep.config import TrialConfig, trial_config
 from ictsweep.consistency import Batch
-from ictsweep.data import Images
+from ictsweep.data import to_model
 from ictsweep.networks import draw_mask
 from ictsweep.networks.dropout import Dropout
 from ictsweep.networks.edm_names import from_edm
-from ictsweep.training import Job, Trainer
 from ictsweep.training.initial import initial_model
 from ictsweep.training.objective import Objective
 from ictsweep.training.precision import FULL
+from tests.benchmarks.measuring import (
+    conditions,
+    middle,
+    noise_images,
+    publish,
+    take_turns,
+    trainer_on,
+)
 from tests.benchmarks.peer_loops import ECT, SIDE, ConsistencyGC, Masks, Peer
-from tests.training.small import Recorder
 
 TOLERANCE = 1e-9
 SHAPE = (3, SIDE, SIDE)
@@ -141,40 +142,23 @@ def _gradients_apart(case: Case, ours: torch.nn.Module) -> float:
 
 
 def measure(case: Case, batch: int, repeats: int) -> dict[str, list[float]]:
-    """CPU milliseconds of each step of each loop, taking turns; three steps each come first and do
-    not count. Each trains on images of its own choice: they cost the same."""
-    pixels = torch.randint(0, 256, (64 * batch, *SHAPE), dtype=torch.uint8)
-    images = Images(pixels=pixels, labels=None, name="noise", digest="0")
-    x0 = pixels[:batch].float() / 127.5 - 1
+    """CPU seconds of each step of each loop, taking turns; three steps each come first and do not
+    count. Each trains on images of its own choice: they cost the same."""
+    images = noise_images(64 * batch, SHAPE)
+    x0 = to_model(images.pixels[:batch])
     case.peer.precond.float()
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    cpu = torch.device("cpu")
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(
-            config=case.config, images=images, evaluator=cast(Any, None), seed=0,
-            folder=Path(folder),
-        )  # fmt: skip
-        trainer = Trainer(job, Recorder())
-        late = int(PROGRESS * 1000) * 1000 * batch
-        trainer.meta = dataclasses.replace(trainer.meta, images=late)
+        trainer = trainer_on(case.config, images, cpu, Path(folder), PROGRESS)
         loops = {"ours": trainer._step, "peer": lambda: case.peer.step(x0)}
-        for _ in range(repeats + 3):
-            for name, step in loops.items():
-                start = time.process_time()
-                step()
-                times[name].append(1e3 * (time.process_time() - start))
-    return {name: values[3:] for name, values in times.items()}
+        return take_turns(loops, cpu, repeats, warmup=3)
 
 
 def summary(times: dict[str, list[float]]) -> dict[str, object]:
     """Medians, and the ratio of each turn's pair with its quartiles."""
-    ratios = [p / o for o, p in zip(times["ours"], times["peer"], strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return {
-        "ours_ms": round(statistics.median(times["ours"]), 2),
-        "peer_ms": round(statistics.median(times["peer"]), 2),
-        "ratio": round(middle, 3),
-        "ratio_quartiles": [round(low, 3), round(high, 3)],
-    }
+    ratio, ends = middle([p / o for o, p in zip(times["ours"], times["peer"], strict=True)], 3)
+    ours, peer = (round(1e3 * statistics.median(times[name]), 2) for name in ("ours", "peer"))
+    return {"ours_ms": ours, "peer_ms": peer, "ratio": ratio, "ratio_quartiles": ends}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -187,6 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="also write the JSON there")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    where = conditions(torch.device("cpu"))  # before the benchmark is the load itself
     rows = []
     for case in cases(options.peers, options.channels, options.batch):
         error = disagreement(case)
@@ -203,19 +188,13 @@ def main(arguments: list[str] | None = None) -> int:
         rows.append({**row, "disagreement": error, "network": network})
     result = {
         "benchmark": "step",
-        "date": datetime.date.today().isoformat(),
         "rows": rows,
         "batch": options.batch,
         "repeats": options.repeats,
         "progress": PROGRESS,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
+        **where,
     }
-    print(json.dumps(result))
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=2) + "\n")
+    publish(result, options.out)
     return 0
 
 
