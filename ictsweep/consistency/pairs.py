@@ -140,13 +140,11 @@ class ContinuousPairs:
 
     def misfits(self) -> Misfits:
         """What cannot be trained on: (path inside the pairs, message naming both sides)."""
-        yield from _range_misfits(self.density)
+        yield from _range_misfits(self.density, self.sigma_max)
         narrow = self.steps.q ** -self.steps.exponent(1.0)
         if narrow < _NARROWEST:
             message = f"got {self.steps.period}; with q {self.steps.q} the gap ends at {narrow:.1e}"
             yield ("steps", "period"), f"{message} of t; expected at least {_NARROWEST:.1e}"
-        if self.sigma_max <= _INVISIBLE:
-            yield ("sigma_max",), f"got {self.sigma_max}; expected more than {_INVISIBLE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,9 +187,7 @@ class CleanPairs:
 
     def misfits(self) -> Misfits:
         """What cannot be trained on: (path inside the pairs, message naming both sides)."""
-        yield from _range_misfits(self.density)
-        if self.sigma_max <= _INVISIBLE:
-            yield ("sigma_max",), f"got {self.sigma_max}; expected more than {_INVISIBLE}"
+        yield from _range_misfits(self.density, self.sigma_max)
 
 
 @lru_cache(maxsize=32)  # a pure function of values; one entry per stage of a run
@@ -221,10 +217,13 @@ def _inside(n: int, generator: torch.Generator) -> Tensor:
     return u.clamp(min=2.0**-54)  # 0 has no quantile
 
 
-def _range_misfits(density: LogNormal) -> Misfits:
-    """A density whose levels, squared, leave the range of float32."""
+def _range_misfits(density: LogNormal, sigma_max: float) -> Misfits:
+    """A density whose levels, squared, leave the range of float32; a sampling that starts where
+    nothing is left to remove."""
     low, high = (density.mean + side * _FARTHEST * density.std for side in (-1, 1))
     if low < math.log(1e-18) or high > math.log(1e18):
         message = f"{density} reaches sigma {math.exp(min(max(low, -700), 700)):.0e} to"
         top = math.exp(min(max(high, -700), 700))
         yield ("density",), f"{message} {top:.0e}; float32 squares levels from 1e-18 to 1e18"
+    if sigma_max <= _INVISIBLE:
+        yield ("sigma_max",), f"got {sigma_max}; expected more than {_INVISIBLE}"
