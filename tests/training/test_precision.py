@@ -240,3 +240,11 @@ def test_tf32_ends_as_it_began() -> None:
 
 def _tf32() -> tuple[bool, bool]:
     return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def test_float16_is_only_imitated_by_a_cpu(caplog, tmp_path, cache) -> None:
+    assert Precision.of("fp16").crawls(torch.device("cpu"))
+    assert not Precision.of("fp16").crawls(torch.device("cuda"))
+    assert not Precision.of("bf16").crawls(torch.device("cpu"))
+    Trainer(job(tmp_path, cache, config=config(precision="fp16")), Recorder())
+    assert "this run will crawl" in caplog.text
