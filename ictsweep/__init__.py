@@ -1,3 +1,20 @@
 """ictsweep: distributed hyperparameter studies of consistency models."""
 
-__version__ = "0.2.0"
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ictsweep.notebook import Study
+
+__version__ = "0.4.0"
+
+
+def open_study(place: "str | Path") -> "Study":
+    """The results of the study at a path or URL, as pandas frames: `.trials`, `.measurements`,
+    `.best` and its `.spec` (`ictsweep.notebook.Study` has their columns). StudyError if there is
+    none.
+    """
+    from ictsweep import notebook
+
+    return notebook.open_study(place)

@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from ictsweep.consistency import METHODS, CleanPairs, FixedEma, HalfLifeEma, Method, PowerEma
+from ictsweep.consistency import (
+    METHODS,
+    CleanPairs,
+    FixedEma,
+    HalfLifeEma,
+    Method,
+    PosteriorMean,
+    PowerEma,
+)
 from ictsweep.data import DataConfig
 from ictsweep.errors import UserError
 from ictsweep.evaluation import EvaluateConfig, level_problems
@@ -78,8 +86,11 @@ class TrialConfig:
     evaluate: EvaluateConfig
 
     def __post_init__(self) -> None:
-        parts = _method_problems(self), _guidance_problems(self), _precision_problems(self)
-        if problems := [*_length_problems(self), *(p for part in parts for p in part)]:
+        parts = (
+            _length_problems, _method_problems, _guidance_problems, _augment_problems,
+            _precision_problems,
+        )  # fmt: skip
+        if problems := [problem for part in parts for problem in part(self)]:
             raise ConfigError(problems)
 
     def with_budget(self, kimg: int) -> "TrialConfig":
@@ -160,6 +171,19 @@ def _guidance_problems(config: TrialConfig) -> Iterable[Problem]:
             "network.label_dropout above 0 (it is 0)"
         )
         yield Problem(place, f"got {guidance}; {message}")
+
+
+def _augment_problems(config: TrialConfig) -> Iterable[Problem]:
+    share, told, path = config.data.augment, config.network.augment, config.method.path
+    if share and not told:
+        message = "a network that is not told of augmented pictures makes such; set network.augment"
+        yield Problem(("data", "augment"), f"got {share}; {message} true, or 0")
+    if told and not share:
+        message = "no picture is augmented; set data.augment above 0 (0.12 in EDM), or leave it out"
+        yield Problem(("network", "augment"), f"got true; {message}")
+    if share and isinstance(path, PosteriorMean) and path.references > 1:
+        message = "expected 0: the references of method.path posterior_mean are not augmented"
+        yield Problem(("data", "augment"), f"got {share}; {message}")
 
 
 def _precision_problems(config: TrialConfig) -> Iterable[Problem]:

@@ -1,8 +1,23 @@
 """Files are replaced whole or not at all, logs grow by whole lines (standard library only)."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+_BLOCK = 1 << 16
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError inside names `path`: of a full disk, the system does not say which file it was."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -12,7 +27,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -48,8 +63,23 @@ def heal(path: Path) -> None:
     """Make sure that a log exists and ends with a whole line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+        size = file.seek(0, os.SEEK_END)
+        whole = _whole(file, size)
+        if whole < size:
+            file.truncate(whole)
+
+
+def _whole(file: IO[bytes], size: int) -> int:
+    """How many of a file's bytes are whole lines; a long log is read from its end."""
+    end = size
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        at = file.read(end - begin).rfind(b"\n")
+        if at >= 0:
+            return begin + at + 1
+        end = begin
+    return 0
 
 
 def whole_lines(path: Path) -> list[str]:
@@ -57,4 +87,4 @@ def whole_lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     text = path.read_text()
-    return text[: text.rfind("\n") + 1].splitlines()
+    return text[: text.rfind("\n") + 1].split("\n")[:-1]

@@ -1,52 +1,41 @@
 """What a study knows, as frozen records and their JSON-lines form (standard library only).
 
-The event log is the only truth: two kinds of facts (what happened) and two kinds of decisions (what
-the study chose).
+The event log is the only truth: facts (what happened) and decisions (what the study chose).
 
-    study     fact      a driver opened the study: format version, slots, host, yardstick
-    launch    fact      a trial's processes were started (again)
+    study     fact      a driver opened the study: format version, slots, host, spec, yardstick
+    prior     fact      a result of an older study that this one starts from
+    cluster   fact      the room on the cluster changed, or whether machines that are asked for
+                        come: slots, refused (why not; left out where they do)
+    launch    fact      a trial's processes were started (again): attempt, gpus, halvings
     measure   fact      a trial was evaluated: Measurement
-    fail      fact      a trial's run ended without its measurement: kind, message
+    fail      fact      a trial's run ended without its measurement: kind (Failure), message
+    leave     fact      a trial's processes are gone: seconds, gpus, phases
+    halt      fact      the driver stopped before the study's end: kind (Halt), reason
     ask       decision  a new trial: parameters, seed, what it replicates
     verdict   decision  at a rung: continue, stop, complete or fail, with its card
+    retry     decision  a failed trial is to be launched again: attempt, halvings, reason
 
 Decisions are a pure function of the events before them (study.engine), so a log cut at any event
-leads to the same study.
+leads to the same study. Version 1 had no prior, cluster, leave, halt and retry; it is read as it
+is.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
-LOG_VERSION = 1
+from ictsweep.states import Action, Failure, Halt, State
 
+__all__ = [
+    "LOG_VERSION", "READ_VERSIONS", "Action", "Card", "Event", "Failed", "Failure", "Halt",
+    "Launch", "Leave", "Ledger", "Measurement", "State", "TrialRecord", "ask_event",
+    "measure_event", "retry_event", "trials", "verdict_event",
+]  # fmt: skip
 
-class State(StrEnum):
-    """Where a trial stands."""
-
-    RUNNING = "running"
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAILED = "failed"
-
-
-class Action(StrEnum):
-    """What a verdict tells a trial to do."""
-
-    CONTINUE = "continue"
-    STOP = "stop"
-    COMPLETE = "complete"
-    FAIL = "fail"
-
-    @property
-    def state(self) -> State:
-        """Where it leaves the trial."""
-        return {
-            Action.CONTINUE: State.RUNNING, Action.STOP: State.PRUNED,
-            Action.COMPLETE: State.COMPLETE, Action.FAIL: State.FAILED,
-        }[self]  # fmt: skip
+LOG_VERSION = 2
+READ_VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +45,10 @@ class Measurement:
     `run_kimg` is the length of the run it was taken in and `kimg` the images seen in that run, both
     in thousands: under `short_run` a rung is a complete run of its own, so equal `kimg` with
     different `run_kimg` are different things. `values`, `errors` (one standard error) and
-    `passports` share their keys ("fd", "fd_2step"). `levels` is N and `stage` how many steps of the
-    curriculum were complete at the last training step; `grad_cosine` compares the gradient in the
-    run's precision with float32 at the beginning of that stage (None where they are the same).
+    `passports` share their keys ("fd", "fid_2step", "precision"). `levels` is N and `stage` how
+    many steps of the curriculum were complete at the last training step; `grad_cosine` compares the
+    gradient in the run's precision with float32 at the beginning of that stage (None where they are
+    the same).
     """
 
     run_kimg: int
@@ -111,7 +101,7 @@ class Event:
 
     def to_line(self) -> str:
         """The event as one JSON line, newline included."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=True) + "\n"
+        return json.dumps(vars(self), separators=(",", ":"), allow_nan=True) + "\n"
 
     @staticmethod
     def from_line(line: str) -> "Event":
@@ -121,7 +111,7 @@ class Event:
 
 def measure_event(trial: int, measurement: Measurement, time: float) -> Event:
     """The fact that a trial was evaluated."""
-    return Event(kind="measure", time=time, trial=trial, data=asdict(measurement))
+    return Event(kind="measure", time=time, trial=trial, data=dict(vars(measurement)))
 
 
 def ask_event(
@@ -134,13 +124,58 @@ def ask_event(
 
 def verdict_event(trial: int, action: Action, card: Card, time: float) -> Event:
     """The decision taken on a trial at a rung."""
-    data = {"action": str(action), "card": asdict(card)}
+    data = {"action": str(action), "card": dict(vars(card))}
     return Event(kind="verdict", time=time, trial=trial, data=data)
+
+
+def retry_event(trial: int, attempt: int, halvings: int, reason: str, time: float) -> Event:
+    """The decision to launch a failed trial again, its micro-batch halved `halvings` times."""
+    data = {"attempt": attempt, "halvings": halvings, "reason": reason}
+    return Event(kind="retry", time=time, trial=trial, data=data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A start of a trial's processes: when (seconds since the epoch), the how-manieth attempt
+    (from 0), on how many GPUs in all, its micro-batch halved how often.
+    """
+
+    time: float
+    attempt: int = 0
+    gpus: float = 0.0
+    halvings: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leave:
+    """The end of a launch: when, after how many seconds, on how many GPUs in all; `phases` are
+    seconds of startup_s, train_s, evaluate_s and idle_s (empty when nobody lived to say it).
+    """
+
+    time: float
+    seconds: float
+    gpus: float
+    phases: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """One failure of a trial: its kind (Failure, or "error" in logs of version 1), what it said,
+    and during which attempt.
+    """
+
+    time: float
+    kind: str
+    message: str
+    attempt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """Everything the log says of one trial; built by folding its events (`trials`)."""
+    """Everything the log says of one trial; built by folding its events (`Ledger`).
+
+    `attempts` counts the retries decided so far; `halvings` is the last one's.
+    """
 
     number: int
     params: Mapping[str, Any]
@@ -148,7 +183,11 @@ class TrialRecord:
     replicate_of: int | None
     state: State
     asked: float
-    launches: tuple[float, ...] = ()
+    launches: tuple[Launch, ...] = ()
+    leaves: tuple[Leave, ...] = ()
+    failures: tuple[Failed, ...] = ()
+    attempts: int = 0
+    halvings: int = 0
     ended: float | None = None
     measurements: tuple[Measurement, ...] = ()
     cards: tuple[Card, ...] = ()
@@ -163,39 +202,85 @@ class TrialRecord:
                 return m
         return None
 
+    def measured(self, run_kimg: int, kimg: int) -> bool:
+        """Whether the log has this measurement."""
+        return any((m.run_kimg, m.kimg) == (run_kimg, kimg) for m in self.measurements)
 
-def trials(events: "list[Event]") -> list[TrialRecord]:
-    """The trials of a log, by number. A measurement repeated after a resume (same run, same kimg)
-    counts once.
+
+def trials(events: Iterable[Event]) -> list[TrialRecord]:
+    """The trials of a log, by number."""
+    return Ledger(events).trials()
+
+
+class Ledger:
+    """The trials of a log, kept as its events come in: taking one in costs nothing, and a trial's
+    record is made when it is asked for, once until its next event.
+
+    A measurement repeated after a resume (same run, same kimg) counts once.
     """
-    fields: dict[int, dict[str, Any]] = {}
-    for event in events:
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events: dict[int, list[Event]] = {}
+        self._records: dict[int, TrialRecord] = {}
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take one event in."""
+        if event.trial is None or event.kind == "prior":
+            return
         if event.kind == "ask":
-            assert event.trial is not None
-            fields[event.trial] = {
-                "number": event.trial, "asked": event.time, "state": State.RUNNING,
-                "launches": [], "measurements": {}, "cards": [], **event.data,
-            }  # fmt: skip
-        elif event.trial is not None:
-            _apply(fields[event.trial], event)
-    return [_record(fields[number]) for number in sorted(fields)]
+            self._events[event.trial] = []
+        self._events[event.trial].append(event)
+        self._records.pop(event.trial, None)
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial as it stands."""
+        if number not in self._records:
+            self._records[number] = _record(self._events[number], number)
+        return self._records[number]
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials as they stand, by number."""
+        return [self.trial(number) for number in sorted(self._events)]
 
 
-def _apply(trial: dict[str, Any], event: Event) -> None:
-    if event.kind == "launch":
-        trial["launches"].append(event.time)
-    elif event.kind == "measure":
-        measurement = Measurement(**event.data)
-        trial["measurements"].setdefault((measurement.run_kimg, measurement.kimg), measurement)
-    elif event.kind == "verdict":
-        card = Card(**event.data["card"])
-        trial["cards"].append(card)
-        state = Action(event.data["action"]).state
-        if state != State.RUNNING:
-            trial.update(state=state, ended=event.time, reason=card.reason)
+def _record(events: Iterable[Event], number: int) -> TrialRecord:
+    first, *rest = events
+    asked = TrialRecord(number=number, asked=first.time, state=State.RUNNING, **first.data)
+    return reduce(_after, rest, asked)
 
 
-def _record(fields: dict[str, Any]) -> TrialRecord:
-    ordered = tuple(fields["measurements"].values())
-    lists = {"launches": tuple(fields["launches"]), "cards": tuple(fields["cards"])}
-    return TrialRecord(**{**fields, **lists, "measurements": ordered})
+def _after(trial: TrialRecord, event: Event) -> TrialRecord:
+    data, time = event.data, event.time
+    match event.kind:
+        case "launch":
+            launch = Launch(time=time, **data)
+            return replace(trial, launches=(*trial.launches, launch))
+        case "leave":
+            return replace(trial, leaves=(*trial.leaves, Leave(time=time, **data)))
+        case "measure":
+            return _measured(trial, Measurement(**data))
+        case "fail":
+            return replace(trial, failures=(*trial.failures, Failed(time=time, **data)))
+        case "retry":
+            return replace(
+                trial, state=State.RUNNING, ended=None, reason="",
+                attempts=data["attempt"], halvings=data["halvings"],
+            )  # fmt: skip
+        case "verdict":
+            return _judged(trial, Action(data["action"]), Card(**data["card"]), time)
+    return trial
+
+
+def _measured(trial: TrialRecord, measurement: Measurement) -> TrialRecord:
+    if trial.measured(measurement.run_kimg, measurement.kimg):
+        return trial
+    return replace(trial, measurements=(*trial.measurements, measurement))
+
+
+def _judged(trial: TrialRecord, action: Action, card: Card, time: float) -> TrialRecord:
+    trial = replace(trial, cards=(*trial.cards, card))
+    if action == Action.CONTINUE:
+        return trial
+    return replace(trial, state=action.state, ended=time, reason=card.reason)

@@ -18,7 +18,8 @@ class CheckpointInit:
     """The averaged weights of a run of ours: `path` is its folder, or that of one checkpoint.
 
     Its network and sigma_data must be this trial's. A run of method `edm` is the start that ECT
-    and SCT need. Take a finished one: a run that goes on replaces its checkpoints.
+    and SCT need; what it learnt of augmented pictures is left out where this trial's network has no
+    place for it. Take a finished one: a run that goes on replaces its checkpoints.
     """
 
     name: Literal["checkpoint"] = "checkpoint"

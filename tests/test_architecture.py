@@ -11,7 +11,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ictsweep"
 
-BASE = {"records", "errors", "seeds", "files"}
+BASE = {
+    "records",
+    "interruption",
+    "states",
+    "answers",
+    "errors",
+    "seeds",
+    "files",
+    "progress",
+    "shell",
+    "disk",
+}
 FORMS = {
     "problems",
     "variants",
@@ -23,45 +34,90 @@ CHOICES = {"optimizers", "starts"}  # parts of a trial that are values of their 
 TRIAL = {"config", "study.configurations", "study.parameters", "study.domains", "study.facts"}
 PURE = {"consistency", "networks", "data", "evaluation"}
 READING = {
+    "storage",
     "study.spec",
     "study.axes",
     "study.conditions",
+    "study.branches",
     "study.source",
     "study.store",
+    "study.forms",
+    "study.tail",
     "study.noise",
+    "study.retention",
+    "study.requests",
+    "study.changes",
+    "study.order",
 }
-DECIDING = {"study.rungs", "study.engine", "study.forecast", "study.memory", "study.plan"}
+TRANSFER = ("study.priors", "study.promotion")  # from one study to another
+DECIDING = {
+    "study.rungs",
+    "study.retries",
+    "study.spending",
+    "study.engine",
+    "study.conductor",
+    "study.orders",
+    "study.forecast",
+    "study.memory",
+}
+AHEAD = {  # what a study will take, before it runs
+    "study.spans",
+    "study.outlook",
+    "study.work",
+    "study.speeds",
+    "study.sizes",
+    "study.plan",
+}
 
 ALLOWED: dict[str, set[str]] = {
     **{name: BASE for name in BASE | PURE | CHOICES},
+    "data": BASE | {""},  # "" is the version
     **{name: BASE | FORMS for name in FORMS},
     "config": BASE | FORMS | PURE | CHOICES,
     "training": BASE | FORMS | PURE | CHOICES | {"config"},
-    "launch": BASE | PURE | {"config", "training"},
+    "launch": BASE | PURE | {"config", "training", "storage", "doctor"},
     **{name: BASE | FORMS | READING for name in READING},
+    "storage": BASE,
+    "doctor": BASE | {"storage"},
     **{name: BASE | READING | DECIDING for name in DECIDING},
+    **{name: BASE | FORMS | READING | DECIDING | AHEAD for name in AHEAD},
     **{
         name: BASE | FORMS | PURE | CHOICES | READING | TRIAL
-        for name in (*sorted(TRIAL - {"config"}), "study.soundness")
+        for name in (*sorted(TRIAL - {"config"}), "study.soundness", *TRANSFER)
     },
     "study.space": BASE | FORMS | PURE | READING | TRIAL | {"study.soundness"},
-    "study.rehearsal": BASE | FORMS | PURE | READING | TRIAL | {"training"},
+    "study.rehearsal": BASE | FORMS | PURE | READING | TRIAL | {"training", "study.priors"},
+    "study.carrying": BASE | READING | {"config", "training"},
+    "study.counting": BASE | PURE | CHOICES | TRIAL | {"training", "study.work"},
+    "study.taken_out": READING | TRIAL,
+    "study.draws": BASE | READING | DECIDING | TRIAL | {"study.space"},
+    "study.preview": BASE | FORMS | PURE | READING | DECIDING | AHEAD | TRIAL
+    | {"study.space", "study.counting", "study.draws"},
     "study.tune": BASE | READING | DECIDING | {"launch"},
     "study.session": BASE | PURE | READING | DECIDING
-    | {"config", "training", "launch", "study.space", "study.tune"},
-    "report": BASE | READING | {"", "report"},  # "" is the version
+    | {"mirror", "config", "training", "launch", "study.space", "study.tune", "study.priors"},
+    "report": BASE | READING | {"", "report", "study.spending"},
     "live": BASE | READING | DECIDING,
-    "options": set(),
-    "cli": BASE | READING | DECIDING
-    | {"", "live", "options", "report", "training"}
-    | {"study.rehearsal", "study.space", "study.session"},
+    "notebook": BASE | READING,
+    "tables": BASE,
+    "scoring": BASE | FORMS | PURE | CHOICES | READING | {"config", "training", "study.space"},
+    "clusters": BASE | FORMS | {"study.source"},
+    "mirror": BASE | FORMS | READING | {"study.space"},
+    "cli": BASE | FORMS | PURE | READING | DECIDING | AHEAD
+    | {"", "mirror", "live", "notebook", "tables", "report", "training", "scoring", "clusters"}
+    | {"study.rehearsal", "study.preview", "study.taken_out", "study.space", "study.session"}
+    | {"study.carrying", "study.promotion", "config", "doctor", "launch"},
 }  # fmt: skip
 
+MIRROR = {"mirror.mirror", "mirror.database", "mirror.picture"}
 OUTSIDE: dict[str, set[str]] = {  # library -> the layers that may import it
-    "ray": {"launch", "study.tune"},
-    "optuna": {"study.space", "study.memory", "report.figures.importance"},
+    "ray": {"launch", "study.tune", "clusters.schema", "mirror.loggers", "mirror.tools"},
+    "boto3": {"clusters.aws", "storage.bucket"},
+    "botocore": {"clusters.aws", "clusters.ec2", "storage.bucket"},
+    "optuna": {"study.space", "study.memory", "report.figures.importance"} | MIRROR,
+    "sqlalchemy": MIRROR,
     "plotly": {"report"},
-    "torch.distributed": {"training.runtime"},
+    "torch.distributed": {"training.runtime", "doctor.collectives"},
 }
 
 
@@ -153,8 +209,16 @@ def test_the_report_reads_without_torch_and_ray() -> None:
     _import_without("torch ray", "ictsweep.report")
 
 
+def test_a_notebook_opens_studies_without_torch_ray_and_optuna() -> None:
+    _import_without("torch ray optuna plotly", "ictsweep.notebook, ictsweep.tables")
+
+
 def test_help_needs_neither() -> None:
     _import_without("torch ray optuna plotly", "ictsweep.cli")
+
+
+def test_a_node_stops_itself_without_any_library() -> None:
+    _import_without("torch ray optuna plotly boto3 yaml", "ictsweep.clusters.autostop")
 
 
 def test_functions_and_files_stay_small() -> None:

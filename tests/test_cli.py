@@ -6,32 +6,21 @@ from pathlib import Path
 import pytest
 
 from ictsweep import __version__
-from ictsweep.cli import main
 from tests.training.small import SPACE
 
 DIGITS = Path(__file__).parents[1] / "search_spaces" / "digits.yaml"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Run a command line in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["ictsweep", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def test_version_and_help(call) -> None:
     assert call("--version")[:2] == (0, f"{__version__}\n")
     code, out, _ = call("--help")
     assert code == 0
-    assert {"check", "run", "resume", "train", "status", "report"} <= set(re.findall(r"\w+", out))
+    commands = {"check", "run", "resume", "train", "status", "report", "level", "ema", "export"}
+    commands |= {"prepare", "evaluate", "sample", "rescore"}
+    assert commands <= set(re.findall(r"\w+", out))
+    assert {"cifar10", "imagenet64", "folder", "array", "inception"} <= set(
+        re.findall(r"\w+", call("prepare", "--help")[1])
+    )
 
 
 def test_check_says_what_will_run(call) -> None:
@@ -42,6 +31,51 @@ def test_check_says_what_will_run(call) -> None:
     assert "network: tiny with changes (song), 180,193 parameters, first weights random" in out
     assert "method: ict: pairs grid, endpoint data, path one_sample, teacher student, " in out
     assert "method.pairs.steps.period" in out
+
+
+def test_check_says_what_a_study_takes(call, tmp_path: Path) -> None:
+    limits = "limits: {max_gpu_hours: 1.0e-3, gpu_hour_price: 2.0}\n"
+    (tmp_path / "my.yaml").write_text(DIGITS.read_text() + limits)
+    code, out, _ = call("check", "my.yaml", "--gpu", "a100", "--max-trials", "4")
+    assert code == 0
+    for row in (
+        r"images of a trial up to each rung: 4,000, 16,000, 52,000",
+        r"training, kimg +\d+ +\d+ +\d+",
+        r"GPU-hours +[\d.]+ +[\d.]+ +[\d.]+",
+        r"hours, 4 trial\(s\) at once +[\d.]+ ",
+        r"cost, at 2 a GPU-hour +[\d.]+ ",
+        r"  checkpoints +[\d.]+ MB",
+        r"speed: assumed: a100 at 65% \(50% to 80%\) of its peak of 19.5 TFLOP/s in fp32",
+        r"limits.max_gpu_hours 0.001: the study will end early: it needs",
+        r"trial 6: method.distance.c_scale 0.00054 -> ",
+    ):
+        assert re.search(row, out), row
+    code, out, _ = call("check", "my.yaml")
+    assert code == 0
+    assert "no speed is known; give --like STUDY" in out
+    assert "GPU-hours " not in out
+
+
+def test_check_takes_one_source_of_speed(call) -> None:
+    code, out, err = call("check", str(DIGITS), "--gpu", "a100", "--images-per-s", "9")
+    assert (code, out) == (2, "")
+    assert "--gpu and --images-per-s say the same in different ways: give one" in err
+    code, _, err = call("check", str(DIGITS), "--gpu", "a10")
+    assert code == 2
+    assert "--gpu a10: expected one of t4, v100, a10g" in err
+    code, _, err = call("check", str(DIGITS), "--like", "nothing")
+    assert code == 2
+    assert "nothing: not a study folder" in err
+
+
+def test_check_plans_a_known_data_set_that_is_not_here_and_says_so(call) -> None:
+    """The plan of what its shape tells; and what is missing, as an error."""
+    code, out, err = call("check", str(DIGITS.parent / "cifar.yaml"), "--gpu", "h100")
+    assert code == 2
+    assert "data: cifar10 as published (not here), 50,000 images of 3x32x32, 10 classes" in out
+    assert re.search(r"GPU-hours +[\d,]+ ", out)
+    assert "CIFAR-10 is not prepared here; run `ictsweep prepare cifar10`" in err
+    assert "`ictsweep prepare inception` fetches the weights" in err
 
 
 METHODS = """\

@@ -245,6 +245,20 @@ def test_guidance_needs_labels_that_are_sometimes_hidden():
     assert said(evaluate=evaluate)[0].startswith("evaluate.guidance: got 1.5; guidance needs a net")
 
 
+def test_augmentation_and_the_network_that_is_told_of_it_go_together():
+    data, network = {"name": "digits", "augment": 0.12}, {"preset": "tiny", "augment": True}
+    assert trial_config({**BLOCK, "data": data, "network": network})
+    (line,) = said(data=data)
+    assert line.startswith("data.augment: got 0.12; a network that is not told")
+    (line,) = said(network=network)
+    assert line.startswith("network.augment: got true; no picture is augmented; set data.augment")
+    (line,) = said(data=data, network=network, method={"preset": "sct"})
+    assert line.startswith("data.augment: got 0.12; expected 0: the references of method.path")
+    alone = {"preset": "sct", "path": {"references": 1}}
+    assert trial_config({**BLOCK, "data": data, "network": network, "method": alone})
+    assert said(data={"name": "digits", "augment": 1.5})[0].startswith("data.augment: got 1.5")
+
+
 @pytest.mark.parametrize(
     ("batch", "block"), [(1, 1), (32, 4), (48, 6), (64, 8), (100, 25), (256, 32), (4096, 32)]
 )

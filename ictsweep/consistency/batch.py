@@ -22,7 +22,8 @@ class Batch:
     and levels `t` > `r` >= 0, [n].
 
     `mask` is the dropout mask [n, size] that student and teacher share; `labels` int64 [n], -1 for
-    none; `generated` bool [n] says whose endpoint the generator makes (None: nobody's);
+    none; `augment` float32 [n, 9] is what was done to each of `x0`, 0 for nothing (None: nothing to
+    any); `generated` bool [n] says whose endpoint the generator makes (None: nobody's);
     `references` serve the posterior-mean path.
     """
 
@@ -32,5 +33,6 @@ class Batch:
     r: Tensor
     mask: Tensor | None = None
     labels: Tensor | None = None
+    augment: Tensor | None = None
     generated: Tensor | None = None
     references: References | None = None

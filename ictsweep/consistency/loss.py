@@ -11,8 +11,9 @@ from ictsweep.consistency.methods import Method
 
 __all__ = ["Denoise", "consistency_loss"]
 
-# (x [n, c, h, w], sigma [n], dropout mask or None, labels or None) -> clean image [n, c, h, w]
-Denoise = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
+# (x [n, c, h, w], sigma [n], dropout mask, labels, augmentation: each or None) -> clean image
+# [n, c, h, w]
+Denoise = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], Tensor]
 
 
 def consistency_loss(
@@ -28,13 +29,14 @@ def consistency_loss(
     `teacher` is the student itself unless the method keeps an average of it. It gets no gradient,
     and the SAME mask: with another one the two outputs would differ by dropout noise far above the
     small difference that the loss is about. `generator` makes the endpoints that batch.generated
-    asks for, without dropout. Where r = 0, f(x, r) = x and neither is called.
+    asks for, without dropout. All three are told the same labels and augmentation. Where r = 0,
+    f(x, r) = x and neither teacher nor generator is called.
     """
     boundary = method.pairs.boundary
     with torch.no_grad():  # first, while no activations of the student are held
         x_t, x_r = method.path(_endpoint(generator, boundary, batch), batch)
         target = _above(boundary, teacher, x_r, batch)
-    prediction = student(x_t, batch.t, batch.mask, batch.labels)
+    prediction = student(x_t, batch.t, batch.mask, batch.labels, batch.augment)
     weight = method.weighting(batch.t, batch.r, method.scalings)
     return weight * method.distance(prediction, target)
 
@@ -62,14 +64,14 @@ def _above(boundary: float, denoise: Denoise, x: Tensor, batch: Batch) -> Tensor
     network can be told, so it is asked for the other samples only.
     """
     if boundary > 0:
-        return denoise(x, batch.r, batch.mask, batch.labels)
+        return denoise(x, batch.r, batch.mask, batch.labels, batch.augment)
     above = batch.r.nonzero().flatten()
     if len(above) == len(x):
-        return denoise(x, batch.r, batch.mask, batch.labels)
+        return denoise(x, batch.r, batch.mask, batch.labels, batch.augment)
     if not len(above):
         return x
     part = _at(batch, above)
-    images = denoise(x[above], part.r, part.mask, part.labels)
+    images = denoise(x[above], part.r, part.mask, part.labels, part.augment)
     return _with(x, above, images)
 
 
@@ -93,6 +95,7 @@ def _at(batch: Batch, index: Tensor) -> Batch:
         r=batch.r[index],
         mask=pick(batch.mask),
         labels=pick(batch.labels),
+        augment=pick(batch.augment),
         generated=pick(batch.generated),
         references=batch.references,
     )

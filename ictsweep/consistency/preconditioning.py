@@ -43,7 +43,8 @@ class Scalings:
 
 
 class Denoiser(nn.Module):
-    """The consistency function f(x, sigma) of a network called as F(x, c_noise, mask, labels).
+    """The consistency function f(x, sigma) of a network called as F(x, c_noise, mask, labels,
+    augment).
 
     The coefficients and their products are float32, or float64 when x is, in whatever precision F
     works: at the boundary c_skip x is all that is left, and it must not be rounded. Hence f(x,
@@ -61,11 +62,13 @@ class Denoiser(nn.Module):
         sigma: Tensor,
         mask: Tensor | None = None,
         labels: Tensor | None = None,
+        augment: Tensor | None = None,
     ) -> Tensor:
-        """The clean image behind each `x` [n, c, h, w] at noise level `sigma` > 0 [n]; `mask` and
-        `labels` go to the network as they are."""
+        """The clean image behind each `x` [n, c, h, w] at noise level `sigma` > 0 [n]; `mask`,
+        `labels` and `augment` go to the network as they are."""
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         sigma = sigma.to(x.dtype)
         s = sigma.view(-1, *[1] * (x.ndim - 1))
-        raw = self.network(self.scalings.c_in(s) * x, self.scalings.c_noise(sigma), mask, labels)
+        c_noise = self.scalings.c_noise(sigma)
+        raw = self.network(self.scalings.c_in(s) * x, c_noise, mask, labels, augment)
         return self.scalings.c_skip(s) * x + self.scalings.c_out(s) * raw.to(x.dtype)

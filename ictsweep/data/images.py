@@ -1,4 +1,6 @@
-"""A data set as it is trained on: 8-bit pictures in memory, and the maps to and from [-1, 1]."""
+"""A data set as it is trained on: 8-bit pictures, in memory or in a mapped file, and the maps to
+and from [-1, 1].
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,13 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MIN_SIDE = 8  # pixels: the networks halve pictures
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Images:
     """Pictures and what identifies them.
 
-    `pixels` uint8 [n, c, h, w]; `labels` int64 [n] or None; `name` is how people call the data set;
-    `digest` is `digest_of(pixels, labels)`.
+    `pixels` uint8 [n, c, h, w], perhaps a map of a file larger than the memory; `labels` int64 [n]
+    or None; `name` is how people call the data set; `digest` is `digest_of(pixels, labels)`.
     """
 
     pixels: Tensor
@@ -41,7 +45,7 @@ def digest_of(pixels: Tensor, labels: Tensor | None) -> str:
 
 def to_model(pixels: Tensor) -> Tensor:
     """uint8 [..] -> float32 [..] in [-1, 1]: x / 127.5 - 1."""
-    return pixels.to(torch.float32) / 127.5 - 1
+    return pixels.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def to_pixels(x: Tensor) -> Tensor:

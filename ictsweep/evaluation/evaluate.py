@@ -4,28 +4,29 @@ The model is a function from latents and labels to pictures, other processes are
 gathers tensors: nothing here knows of networks or of torch.distributed.
 """
 
-import math
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ictsweep.errors import Diverged
-from ictsweep.evaluation.config import BATCH, EvaluateConfig
-from ictsweep.evaluation.features import Extractor, prepare_extractor
-from ictsweep.evaluation.files import cached
+from ictsweep.evaluation.config import EvaluateConfig, Steps, metric_key
+from ictsweep.evaluation.drawing import Drawn, Sampler, batches, draw, share_of
+from ictsweep.evaluation.estimates import Estimate
+from ictsweep.evaluation.features import Extractor
 from ictsweep.evaluation.latents import class_labels, latents
-from ictsweep.evaluation.metrics import ReferenceFactor, factor, frechet_with_error
+from ictsweep.evaluation.measures import details, measure
 from ictsweep.evaluation.passport import passport
+from ictsweep.evaluation.reference import Reference
 from ictsweep.evaluation.route import Route
 from ictsweep.evaluation.statistics import Moments, merged
 
-# Latents float32 [n, noises, c, h, w] and labels int64 [n] or None, both on the CPU -> pictures
-# [n, c, h, w] in [-1, 1], on any device.
-Sampler = Callable[[Tensor, Tensor | None], Tensor]
+Gather = Callable[[Tensor], Tensor]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,13 +45,14 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluator:
-    """A prepared evaluation of one data set; `prepare` builds it.
+    """An evaluation of samplers against one data set; `open_evaluator` makes it.
 
     `labels` int64 [n] are the data's, from which those of class-conditional samples are drawn.
+    `reference` must be built before anything is scored.
     """
 
     extractor: Extractor
-    reference: ReferenceFactor
+    reference: Reference
     labels: Tensor | None
     config: EvaluateConfig
     image_shape: tuple[int, int, int]
@@ -60,52 +62,87 @@ class Evaluator:
 
     def __call__(
         self,
-        samplers: Mapping[str, Sampler],
-        routes: Mapping[str, Route],
+        samplers: Mapping[Steps, Sampler],
+        routes: Mapping[Steps, Route],
         rank: int = 0,
         world_size: int = 1,
-        gather: Callable[[Tensor], Tensor] = lambda part: part,
+        gather: Gather = lambda part: part,
     ) -> Scores:
-        """Score each sampler under its metric key; each process calls, and gets the same values.
+        """Score each sampler, in one pass over its samples; each process calls, and gets the same
+        values.
 
         `routes` say what the samplers, of the same keys, do: how many latents they get, whether
-        they get labels, and what the passports tell. `gather` joins the equal-sized tensors [m, 64]
-        (CPU) of all processes in the order of their ranks, in every process. Raises Diverged, in
-        every process, when samples are not finite.
+        they get labels, and what the passports tell. `gather` joins the equal-sized tensors
+        [m, ...] (CPU) of all processes in the order of their ranks, in every process. Samples,
+        features and moments are everybody's work, the rest rank 0's. Raises Diverged, in every
+        process, when samples are not finite.
         """
         assert samplers.keys() == routes.keys()
-        values: dict[str, float] = {}
-        errors: dict[str, float] = {}
+        found: dict[str, Estimate] = {}
+        passports: dict[str, Mapping[str, Any]] = {}
         pictures = torch.empty(0, *self.image_shape, dtype=torch.uint8)
-        share = self._share(rank, world_size)
-        for key, route in sorted(routes.items(), key=lambda item: item[1].steps):
-            features, first = self._sample(samplers[key], route, share)
-            if not values and rank == 0:
+        share = share_of(self.config.images, rank, world_size)
+        for steps, route in sorted(routes.items(), key=lambda item: item[1].steps):
+            mine, first = self._sample(samplers[steps], route, share)
+            if not found and rank == 0:
                 pictures = first
-            everyone = gather(features)[: self.config.images]
-            _check_finite(everyone, route.steps)
-            values[key], errors[key] = frechet_with_error(everyone, self.reference)
-        passports = {key: self.passport(routes[key]) for key in values}
-        return Scores(values=values, errors=errors, passports=passports, pictures=pictures)
+            for metric, estimate in self._together(mine, route, rank, share, gather).items():
+                key = metric_key(metric, steps)
+                found[key] = estimate
+                passports[key] = self.passport(metric, route)
+        return Scores(
+            values={key: estimate.value for key, estimate in found.items()},
+            errors={key: estimate.error for key, estimate in found.items()},
+            passports=passports,
+            pictures=pictures,
+        )
 
-    def passport(self, route: Route) -> dict[str, Any]:
-        """What the number of this way of sampling depends on."""
+    def drawn(self, sampler: Sampler, route: Route, share: range) -> Iterator[Drawn]:
+        """The samples of the positions in `share`, batch by batch.
+
+        `share` starts at a multiple of 256: then the network sees the same batches, and the samples
+        are the same, however the positions are shared.
+        """
+        for batch in batches(share):
+            yield draw(sampler, self._inputs(route, batch.start, len(batch)), batch.start)
+
+    def features(self, sampler: Sampler, route: Route, share: range) -> Tensor:
+        """Features float32 [len(share), d] (CPU) of the samples of `drawn`; NaN where a sample is
+        not finite.
+        """
+        return self._features(self.drawn(sampler, route, share), share)[0]
+
+    def score(
+        self, features: Tensor, route: Route, moments: Moments | None = None
+    ) -> dict[str, Estimate]:
+        """By metric ("fd"; `metric_key` adds the steps): what features [images, d] of all samples
+        of `route` give. `moments` are theirs where they are known. Diverged where a sample was not
+        finite.
+        """
+        assert len(features) == self.config.images
+        _check_finite(features, route)
+        if bool((features == features[:1]).all()):
+            _log.warning(
+                "all %d samples with %d sampling step(s) have the same features: the model has "
+                "collapsed", len(features), route.steps,
+            )  # fmt: skip
+        return {
+            metric: measure(metric, features, self.reference, moments)
+            for metric in self.config.measured
+        }
+
+    def passport(self, metric: str, route: Route) -> dict[str, Any]:
+        """What the number of this metric and way of sampling depends on."""
         return passport(
-            metric=self.extractor.metric,
-            extractor=self.extractor.name,
-            weights=self.extractor.weights,
+            metric=metric,
+            extractor=self.extractor,
             images=self.config.images,
             latent_seed=self.seed,
             route=route,
             ema=self.ema,
             reference=self.digest,
+            details=details(metric, self.reference.sample_size),
         )
-
-    def _share(self, rank: int, world_size: int) -> range:
-        """The positions of a process: whole batches, as many for all; they may pass the end."""
-        batches = math.ceil(self.config.images / BATCH)
-        size = math.ceil(batches / world_size) * BATCH
-        return range(rank * size, (rank + 1) * size)
 
     def _inputs(self, route: Route, first: int, count: int) -> tuple[Tensor, Tensor | None]:
         """The latents of positions first .. first + count, and their labels if they have any."""
@@ -115,86 +152,71 @@ class Evaluator:
         assert self.labels is not None
         return noise, class_labels(self.seed, first, count, self.labels)
 
-    @torch.no_grad()
     def _sample(self, sampler: Sampler, route: Route, share: range) -> tuple[Tensor, Tensor]:
-        """Features [len(share), 64] of a share's samples and its first pictures.
-
-        Rows past the last image are zeros, which makes all shares equal in size; rows of samples
-        that are not finite are NaN, which lets all processes learn of it through the gather that
-        they are all waiting for.
+        """Features of those positions of a process's share that are not past the last image, and
+        its first pictures.
         """
-        features = torch.zeros(len(share), self.reference.mean.shape[0])
+        stop = min(share.stop, self.config.images)
+        valid = range(min(share.start, stop), stop)
+        return self._features(self.drawn(sampler, route, valid) if valid else iter(()), valid)
+
+    def _features(self, batches: Iterator[Drawn], share: range) -> tuple[Tensor, Tensor]:
+        features = torch.empty(len(share), self.extractor.dims)
         pictures = torch.empty(0, *self.image_shape, dtype=torch.uint8)
-        for first, stop in _batches(share, self.config.images):
-            samples = sampler(*self._inputs(route, first, stop - first))
-            assert samples.shape == (stop - first, *self.image_shape)
-            finite = samples.isfinite().flatten(1).all(dim=1).cpu()
-            quantised = _to_uint8(samples)
-            rows = self.extractor(quantised)
-            rows[~finite] = torch.nan
-            features[first - share.start : stop - share.start] = rows
-            if first == share.start:
-                pictures = quantised[: self.config.grid]
+        for batch in batches:
+            rows = self.extractor(batch.pixels)
+            rows[~batch.finite] = torch.nan
+            start = batch.first - share.start
+            features[start : start + len(rows)] = rows
+            if not start:
+                pictures = batch.pixels[: self.config.grid]
         return features, pictures
 
+    def _together(
+        self, mine: Tensor, route: Route, rank: int, share: range, gather: Gather
+    ) -> dict[str, Estimate]:
+        """`score` of the samples of all processes, whose features here are `mine`, in each of them
+        (without influences: those stay with rank 0's estimates).
 
-def prepare(
-    images: Tensor,
-    labels: Tensor | None,
-    name: str,
-    digest: str,
-    config: EvaluateConfig,
-    seed: int,
-    cache: Path,
-    ema: str,
-) -> Evaluator:
-    """An evaluator against these pictures: uint8 [n, c, h, w] (CPU), labels [n] or None.
-
-    `digest` identifies both. The feature network and the statistics of the data come from `cache`,
-    where the first call puts them. `seed` is the latents'; `ema` names the average of the weights
-    that will be scored.
-    """
-    extractor = prepare_extractor(images, labels, name, cache)
-    _, c, h, w = images.shape
-    return Evaluator(
-        extractor=extractor,
-        reference=factor(_reference(images, digest, extractor, cache)),
-        labels=labels,
-        config=config,
-        image_shape=(c, h, w),
-        digest=digest,
-        seed=seed,
-        ema=ema,
-    )
+        That samples are not finite shows in the gathered features: so all processes learn of it
+        where they are all waiting.
+        """
+        padding = mine.new_zeros(len(share) - len(mine), mine.shape[1])
+        everyone = gather(torch.cat([mine, padding]))[: self.config.images]
+        _check_finite(everyone, route)
+        moments = _gathered(mine.to(self.reference.device), gather)
+        table = torch.zeros(1, len(self.config.measured), 2, dtype=torch.float64)
+        if rank == 0:
+            found = self.score(everyone, route, moments)
+            rows = [[estimate.value, estimate.error] for estimate in found.values()]
+            table[0] = torch.tensor(rows, dtype=torch.float64)
+        rows = gather(table)[0].tolist()
+        return {
+            metric: Estimate(value=value, error=error, influence=None)
+            for metric, (value, error) in zip(self.config.measured, rows, strict=True)
+        }
 
 
-def _reference(images: Tensor, digest: str, extractor: Extractor, cache: Path) -> Moments:
-    """The moments of the data's features."""
-
-    def build() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        moments = merged([Moments.of(extractor(part)) for part in images.split(4096)])
-        return {"mean": moments.mean, "scatter": moments.scatter}, {"count": moments.count}
-
-    tensors, facts = cached(cache, f"reference-{extractor.weights}-{digest}", build)
-    return Moments(count=facts["count"], mean=tensors["mean"], scatter=tensors["scatter"])
-
-
-def _batches(share: range, end: int) -> Iterator[tuple[int, int]]:
-    """(first, stop) of each batch of a share, up to `end`."""
-    for first in range(share.start, min(share.stop, end), BATCH):
-        yield first, min(first + BATCH, end)
-
-
-def _to_uint8(x: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 (CPU) as EDM rounds: trunc(clip(127.5 x + 128, 0, 255)); NaN becomes 0."""
-    levels = (x.float() * 127.5 + 128).clip(0, 255)
-    return levels.nan_to_num(nan=0.0).to(torch.uint8).cpu()
+def _gathered(mine: Tensor, gather: Gather) -> Moments:
+    """The moments of all processes' features, merged (CPU) from each one's own, which are summed
+    where `mine` is."""
+    d = mine.shape[1]
+    packed = torch.zeros(1, 1 + d + d * d, dtype=torch.float64)
+    if len(mine):
+        own = Moments.of(mine).to(packed.device)
+        packed[0] = torch.cat([torch.tensor([own.count]), own.mean, own.scatter.flatten()])
+    parts = [
+        Moments(count=int(row[0]), mean=row[1 : 1 + d], scatter=row[1 + d :].view(d, d))
+        for row in gather(packed)
+        if row[0]
+    ]
+    return merged(parts)
 
 
-def _check_finite(features: Tensor, steps: int) -> None:
-    bad = int(features.isnan().any(dim=1).sum())
+def _check_finite(features: Tensor, route: Route) -> None:
+    bad = int((~features.isfinite().all(dim=1)).sum())
     if bad:
         raise Diverged(
-            f"{bad} of {len(features)} samples with {steps} sampling step(s) are not finite: "
-            "the model has diverged"
+            f"{bad} of {len(features)} samples with {route.steps} sampling step(s) are not finite, "
+            "or have features that are not: the model has diverged"
         )

@@ -1,113 +1,141 @@
-"""The feature extractor of a data set: a classifier trained on it once, cached, and hashed."""
+"""From pictures to features: the one interface of all feature networks, and how each is prepared.
 
-import hashlib
-from collections.abc import Mapping
+A network of your own comes in as a TorchScript file (`TorchScriptFeatures`) or as one more class
+here that has what `Extractor` lists.
+"""
+
+import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ictsweep.errors import UserError
-from ictsweep.evaluation.classifier import (
-    FEATURES,
-    RECIPE,
-    Classifier,
-    features_of,
-    train_classifier,
+from ictsweep.evaluation.feature_config import (
+    CifarResNetFeatures,
+    ClassifierFeatures,
+    Dinov2Features,
+    FeatureConfig,
+    InceptionFeatures,
+    TorchScriptFeatures,
 )
-from ictsweep.evaluation.files import cached
+from ictsweep.evaluation.trained import trained_extractor
+from ictsweep.evaluation.weight_files import file_problem
+from ictsweep.evaluation.weights import published
 
-# The least that can be split and trained on; for the distance to mean anything takes far more.
-_MIN_IMAGES = 10
-_SCALE_IMAGES = 10_000
+_CPU = torch.device("cpu")
 
 
-class Extractor:
-    """Maps pictures to features, on the CPU in float32 whatever device the pictures come from.
+class Extractor(Protocol):
+    """Maps pictures to features, in float32 without TF32; what it is goes into every passport.
 
-    `weights` is the hash of all weights, `metric` the name of the distance measured with these
-    features, `accuracy` the classifier's share of right answers on held-out pictures. Features are
-    scaled so that the training data's have variance 1 on average: their total variance is 64, which
-    is what samples would score if all had the data's mean features.
+    `name` is the network's; `weights` 16 hexadecimal digits of the SHA-256 of its weights; `resize`
+    what is done to the pictures' size before, in words ("none"); `metric` what people call the
+    Fréchet distance of these features; `dims` how many there are; `classes` how many probabilities
+    can be made of them, 0 for none.
     """
 
-    name = f"classifier-{FEATURES}/{RECIPE}"
-
-    def __init__(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], name: str) -> None:
-        c, h, w = facts["image_shape"]
-        classes = len(tensors["head.bias"])
-        with torch.random.fork_rng(devices=[]):  # building layers draws random numbers
-            self._network = Classifier((c, h, w), classes).eval().requires_grad_(False)
-        self._network.load_state_dict({k: v for k, v in tensors.items() if k != "scale"})
-        self._scale = tensors["scale"]
-        self.weights = fingerprint(tensors)
-        self.accuracy = float(facts["accuracy"])
-        self.metric = f"{name} Fréchet distance{facts['remark']}"
+    name: str
+    weights: str
+    resize: str
+    metric: str
+    dims: int
+    classes: int
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 [n, c, h, w] on any device -> float32 [n, 64] on the CPU."""
-        assert images.dtype == torch.uint8
-        return features_of(self._network, images.cpu()) * self._scale
+        """uint8 [n, c, h, w] on any device, n >= 1 -> float32 [n, dims] on the CPU.
+
+        In batches of a fixed size from the first picture on: calls that split pictures at multiples
+        of 256 give the same bits as one call; other splits differ by rounding alone.
+        """
+        ...
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Features [n, dims] -> the classes' probabilities, float32 [n, classes] on the CPU."""
+        ...
+
+    def to(self, device: torch.device) -> "Extractor":
+        """Move the network to a device, and return it."""
+        ...
 
 
-def prepare_extractor(images: Tensor, labels: Tensor | None, name: str, cache: Path) -> Extractor:
-    """The extractor of these pictures, uint8 [n, c, h, w] with labels [n] or None.
+def prepare_extractor(
+    config: FeatureConfig,
+    images: Tensor,
+    labels: Tensor | None,
+    name: str,
+    cache: Path,
+    device: torch.device = _CPU,
+    digest: str | None = None,
+) -> Extractor:
+    """The extractor that a configuration asks for, on `device`.
 
-    Trained now, or read from `cache`: seconds for thousands of small pictures, a minute or two at
-    most. Labels that tell nothing apart (one class) count as none. UserError when there is nothing
-    to learn from: fewer than 10 pictures, or all the same.
+    `images` uint8 [n, c, h, w] with labels [n] or None are the data that samples are compared with,
+    called `name`: a classifier is trained on them (seconds; kept in `cache` under their `digest`,
+    computed now where it is None), other networks are tried on two of them. UserError, with what to
+    do, when a file or a package is missing, when a file holds something else, or when the network
+    does not fit the pictures.
     """
-    if len(images) < _MIN_IMAGES:
-        raise UserError(
-            f"{name}: {len(images)} images; the feature network that scores samples "
-            f"needs at least {_MIN_IMAGES} to be trained on"
+    if isinstance(config, ClassifierFeatures):
+        return trained_extractor(images, labels, name, cache, digest)
+    problems = feature_problems(config)
+    if problems:
+        raise UserError("; ".join(problems))
+    return _published_extractor(config, images, device)
+
+
+def _published_extractor(
+    config: InceptionFeatures | CifarResNetFeatures | TorchScriptFeatures | Dinov2Features,
+    images: Tensor,
+    device: torch.device,
+) -> Extractor:
+    """Each network's module, with its libraries, is imported where it is asked for."""
+    match config:
+        case InceptionFeatures():
+            from ictsweep.evaluation.inception import inception_extractor
+
+            return inception_extractor(config, images, device)
+        case CifarResNetFeatures():
+            from ictsweep.evaluation.cifar_resnet import cifar_resnet_extractor
+
+            return cifar_resnet_extractor(config, images, device)
+        case TorchScriptFeatures():
+            from ictsweep.evaluation.torchscript import torchscript_extractor
+
+            return torchscript_extractor(config, images, device)
+        case Dinov2Features():
+            from ictsweep.evaluation.dinov2 import dinov2_extractor
+
+            return dinov2_extractor(config, images, device)
+
+
+def feature_problems(config: FeatureConfig) -> list[str]:
+    """What is missing or wrong, as far as a look at the files tells: cheap, for before a start."""
+    problems = []
+    if config.location is not None:
+        problem = file_problem(config.location, scripted=_is_scripted(config))
+        problems += [f"{problem}: {_remedy(config)}"] if problem else []
+    if isinstance(config, Dinov2Features) and importlib.util.find_spec("timm") is None:
+        problems.append("DINOv2 features need timm: pip install 'ictsweep[dinov2]'")
+    return problems
+
+
+def _is_scripted(config: FeatureConfig) -> bool:
+    if isinstance(config, InceptionFeatures):
+        return config.mode != "legacy_pytorch"
+    return isinstance(config, TorchScriptFeatures)
+
+
+def _remedy(config: FeatureConfig) -> str:
+    if not isinstance(config, InceptionFeatures):
+        return (
+            f"`path` of the {config.name} features (--weights of commands) must name the file of "
+            "their weights"
         )
-    classes = _classes(labels)
-    content = {"images": images} if classes is None else {"images": images, "labels": classes}
-    key = f"extractor-{fingerprint(content)}-{RECIPE}"
-    tensors, facts = cached(cache, key, lambda: _train(images, classes))
-    return Extractor(tensors, facts, name)
-
-
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits of the SHA-256 of names, types, shapes and bytes, in order of names."""
-    digest = hashlib.sha256()
-    for key in sorted(tensors):
-        value = tensors[key].contiguous()
-        digest.update(f"{key}:{value.dtype}:{tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes() if value.dim() == 0 else value.numpy().data)
-    return digest.hexdigest()[:16]
-
-
-def _classes(labels: Tensor | None) -> Tensor | None:
-    """Labels counted from 0 without gaps; None if there are not two classes."""
-    if labels is None:
-        return None
-    values, classes = labels.unique(return_inverse=True)
-    return classes if len(values) > 1 else None
-
-
-def _train(images: Tensor, classes: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if bool((images == images[:1]).all()):
-        raise UserError(
-            f"all {len(images)} images are the same: there are no features to score samples with"
-        )
-    trained = train_classifier(images, classes)
-    sample = features_of(trained.network, images[:_SCALE_IMAGES]).double()
-    # Rounded like the weights, and for the same reason.
-    scale = sample.var(dim=0).mean().rsqrt().to(torch.bfloat16).to(torch.float32)
-    facts = {
-        "image_shape": list(images.shape[1:]),
-        "accuracy": trained.accuracy,
-        "remark": _remark(images, classes),
-    }
-    return {**trained.network.state_dict(), "scale": scale}, facts
-
-
-def _remark(images: Tensor, classes: Tensor | None) -> str:
-    """What the features were trained to tell apart, if not the labels, for the metric's name."""
-    if classes is not None:
-        return ""
-    square = images.shape[2] == images.shape[3]
-    return " (rotation features)" if square else " (flip features)"
+    file = published(config.mode)
+    option = " --mode legacy_pytorch" if config.mode == "legacy_pytorch" else ""
+    return (
+        f"`ictsweep prepare inception{option}` fetches the weights; without a network, copy "
+        f"{file.url} to {config.location}"
+    )

@@ -4,17 +4,20 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import ray
-import ray.util
-from ray._raylet import PlacementGroupID
-from ray.util.placement_group import PlacementGroup
 
 from ictsweep.errors import UserError
-from ictsweep.launch.driver import Machines
+from ictsweep.launch.address import locate
+from ictsweep.launch.machines import Machines
+from ictsweep.launch.room import has_gpus
+from ictsweep.launch.token import admitted
 
 _SETTINGS = {
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # machines may have to start, or be busy
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_MAX_PENDING_TRIALS_PG": "64",  # by default a searcher's trials are started one at a time
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the event log is the record
@@ -31,63 +34,97 @@ _OWN = {
     "RAY_gcs_server_request_timeout_seconds": "15",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
+# A cluster of others gives notice of machines that it takes as little as 30 s before.
+_OTHERS = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "2"}
+_ANSWERS_S = 3.0  # how long a node that lives may take to accept a connection
 
 
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or to one of our own on this machine, which ends
-    with it.
+    """A connection to the cluster at `address` (see `locate`), or to one of our own on this
+    machine, which ends with it. UserError from a cluster that does not let us in.
     """
-    settings = _SETTINGS if address else _SETTINGS | _OWN
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
+    found = locate(address)
     terminate = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address=address,
-        include_dashboard=False if address is None else None,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {name: os.environ[name] for name in settings}},
-    )
-    signal.signal(signal.SIGTERM, terminate)  # Ray takes it; to end cleanly is our caller's
+    with _settings(_SETTINGS | (_OWN if found is None else _OTHERS)) as values, admitted(found):
+        options = {"runtime_env": {"env_vars": values}}
+        if found is None:
+            _init("local", include_dashboard=False, **options)
+        else:
+            _join(found, address or "auto", **options)
+        signal.signal(signal.SIGTERM, terminate)  # Ray takes it; to end cleanly is our caller's
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _settings(wanted: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Environment variables for Ray: those that are set already stay, the others go again."""
+    new = [name for name in wanted if name not in os.environ]
+    os.environ.update({name: wanted[name] for name in new})
     try:
-        yield
+        yield {name: os.environ[name] for name in wanted}
     finally:
-        ray.shutdown()
+        for name in new:
+            os.environ.pop(name, None)
 
 
-def machines(workers: int, cpus_per_worker: float, gpus_per_worker: float | None) -> Machines:
-    """What each trial gets: by default one GPU a worker where the cluster has GPUs, none
-    elsewhere.
+def _join(found: str, address: str, **options: Any) -> None:
+    """Connect to the cluster of others at `found`."""
+    try:
+        _init(address, **options)
+    except RuntimeError as error:
+        if "ersion mismatch" not in str(error):
+            raise
+        raise UserError(f"the cluster at {found}: {' '.join(str(error).split())}") from None
+
+
+def _init(address: str, **options: Any) -> None:
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+def machines(
+    workers: int,
+    cpus_per_worker: float,
+    gpus_per_worker: float | None,
+    accelerator_type: str | None = None,
+) -> Machines:
+    """What each trial gets: by default one GPU a worker where the cluster has GPUs, or would start
+    machines with them, or a kind of them is asked for; none elsewhere.
     """
     if gpus_per_worker is None:
-        gpus_per_worker = 1.0 if ray.cluster_resources().get("GPU") else 0.0
+        wanted = accelerator_type is not None or has_gpus()
+        gpus_per_worker = 1.0 if wanted else 0.0
     return Machines(
-        workers=workers, cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus_per_worker
+        workers=workers,
+        cpus_per_worker=cpus_per_worker,
+        gpus_per_worker=gpus_per_worker,
+        accelerator_type=accelerator_type,
     )
 
 
-def slots(each: Machines) -> int:
-    """How many trials fit on the cluster at once; UserError when not even one does."""
-    need = each.per_worker()
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    places = sum(
-        min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes
-    )
-    if places < each.workers:
-        wanted = " and ".join(f"{amount:g} {name}" for name, amount in need.items())
-        raise UserError(
-            f"a trial needs {each.workers} worker(s) with {wanted} each; the cluster has room for "
-            f"{places}: lower `resources` or give the study a larger cluster"
-        )
-    return places // each.workers
-
-
-def release(group: str) -> None:
-    """Remove a placement group (hexadecimal id) whose owner died: Ray keeps its CPUs otherwise."""
-    ray.util.remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group))))
+def gone(nodes: Collection[str]) -> set[str]:
+    """Which of these nodes (hexadecimal ids) are dead, or no longer answer. Ray itself takes up to
+    a minute to notice a machine that vanished.
+    """
+    known = {node["NodeID"]: node for node in ray.nodes()}
+    return {name for name in nodes if name not in known or not _lives(known[name])}
 
 
 def hardware() -> dict[str, float]:
     """The cluster's resources by name, for the manifest."""
-    return {k: v for k, v in ray.cluster_resources().items() if ":" not in k}
+    total = ray.cluster_resources().items()
+    return {k: v for k, v in total if ":" not in k and "_group_" not in k}  # those of reservations
+
+
+def _lives(node: dict[str, Any]) -> bool:
+    if not node["Alive"]:
+        return False
+    try:
+        at = (node["NodeManagerAddress"], node["NodeManagerPort"])
+        socket.create_connection(at, timeout=_ANSWERS_S).close()
+    except OSError:
+        return False
+    return True

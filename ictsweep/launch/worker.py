@@ -1,29 +1,34 @@
 """What runs in each worker process of a trial: the Ray-free trainer on Ray's process group."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
-import ray.train.torch
-import ray.util
 import torch
 
+from ictsweep.answers import Outcome
 from ictsweep.config import trial_config
 from ictsweep.data import load
-from ictsweep.errors import Diverged
-from ictsweep.records import Measurement
-from ictsweep.training import Job, fit_lineage, yardstick
+from ictsweep.errors import Diverged, TrainingError
+from ictsweep.launch.devices import wait_until_free
+from ictsweep.launch.failures import of_worker
+from ictsweep.launch.machines import Machines
+from ictsweep.launch.runtime import RayRuntime
+from ictsweep.records import Failure
+from ictsweep.storage.shared import bring
+from ictsweep.training import Clock, Job, fit_lineage, yardstick
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
     """All that a trial's workers need, in plain picklable values. Lengths in kimg; `recorded` pairs
-    (run_kimg, kimg).
+    (run_kimg, kimg). The micro-batch is halved `halvings` times. `remote` is where the trial's
+    folder is durable, `shared` where feature networks are: None for a disk that all nodes share.
     """
 
     trial: int
+    attempt: int
     config: dict[str, Any]
     seed: int
     study_seed: int
@@ -33,56 +38,72 @@ class Assignment:
     short_run: bool
     recorded: tuple[tuple[int, int], ...]
     micro_batch: int | None
+    halvings: int
     recompute: bool
     mailbox: Any
+    remote: Any = None
+    shared: Any = None
 
 
-class RayRuntime:
-    """The trainer's world inside a Ray Train worker: reports and verdicts go through the study's
-    mailbox.
+def work(assignment: Assignment, machines: Machines) -> None:
+    """Train the assigned trial through its rungs, and say what it came to.
+
+    A diverged run is reported, not raised: nothing failed but the numbers. Whatever else ends it is
+    raised once it has been said: so the other workers end too.
     """
+    # As many threads as CPUs were asked for, whatever the machine and its environment: sums round
+    # differently on other numbers of threads, and a trial may go on elsewhere.
+    torch.set_num_threads(max(1, int(machines.cpus_per_worker)))
+    runtime = RayRuntime(assignment.trial, assignment.mailbox, assignment.remote)
+    clock, letters = Clock(), _Letters(assignment)
+    try:
+        if machines.gpus_per_worker >= 1:
+            wait_until_free(runtime.device)
+        outcome = _fit(assignment, runtime, clock)
+    except Diverged as error:
+        if runtime.rank == 0:
+            letters.give_up(Failure.DIVERGED, str(error))
+    except Exception as error:
+        kind, gist = of_worker(error)
+        letters.give_up(kind, gist)
+        raise TrainingError(gist) from error
+    else:
+        if outcome is Outcome.LEFT and runtime.rank == 0 and not runtime.dismissed:
+            letters.give_up(Failure.PREEMPTED, "notice was given that a machine will be taken")
+    finally:
+        if runtime.rank == 0:
+            letters.spend(clock)
 
-    def __init__(self, trial: int, mailbox: Any) -> None:
-        context = ray.train.get_context()
-        self.rank = context.get_world_rank()
-        self.world_size = context.get_world_size()
-        self.device: torch.device = ray.train.torch.get_device()  # pyright: ignore[reportAttributeAccessIssue]
-        self._trial = trial
-        group = ray.util.get_current_placement_group()
-        if self.rank == 0 and group is not None:
-            mailbox.settle.remote(trial, group.id.hex())
-        self._mailbox = mailbox
 
-    def report(self, measurement: Measurement) -> None:
-        """Hand rank 0's measurement to the study; returns when it is on the disk."""
-        if self.rank == 0:
-            ray.get(self._mailbox.report.remote(self._trial, asdict(measurement)))
-
-    def verdict(self, rung_kimg: int) -> bool:
-        """Wait for the study's word. Every rank asks the mailbox: no collective can time out while
-        the study thinks.
-        """
-        return ray.get(self._mailbox.verdict.remote(self._trial, rung_kimg))
-
-
-def work(assignment: Assignment) -> None:
-    """Train the assigned trial through its rungs. A diverged run is reported, not raised: nothing
-    failed but the numbers.
-    """
-    runtime = RayRuntime(assignment.trial, assignment.mailbox)
+def _fit(assignment: Assignment, runtime: RayRuntime, clock: Clock) -> Outcome:
     config = trial_config(assignment.config)
     images = load(config.data)
-    evaluator = yardstick(config, images, assignment.study_seed, Path(assignment.cache))
+    if assignment.shared is not None:
+        bring(assignment.shared, Path(assignment.cache))
+    evaluator = yardstick(
+        config, images, assignment.study_seed, Path(assignment.cache), runtime.device
+    )
     job = Job(
         config=config, images=images, evaluator=evaluator, seed=assignment.seed,
         folder=Path(assignment.folder), micro_batch=assignment.micro_batch,
-        recompute=assignment.recompute,
+        halvings=assignment.halvings, recompute=assignment.recompute, clock=clock,
     )  # fmt: skip
-    try:
-        fit_lineage(
-            job, runtime, rungs=assignment.rungs, short_run=assignment.short_run,
-            recorded=assignment.recorded,
-        )  # fmt: skip
-    except Diverged as error:
-        if runtime.rank == 0:
-            ray.get(assignment.mailbox.give_up.remote(assignment.trial, "diverged", str(error)))
+    return fit_lineage(
+        job, runtime, rungs=assignment.rungs, short_run=assignment.short_run,
+        recorded=assignment.recorded,
+    )  # fmt: skip
+
+
+class _Letters:
+    """What a worker writes to the study besides its measurements; each is in the mailbox when the
+    call returns, whatever becomes of the worker then.
+    """
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._trial, self._mailbox = assignment.trial, assignment.mailbox
+
+    def give_up(self, kind: Failure, message: str) -> None:
+        ray.get(self._mailbox.give_up.remote(self._trial, str(kind), message))
+
+    def spend(self, clock: Clock) -> None:
+        ray.get(self._mailbox.spend.remote(self._trial, clock.spent()))

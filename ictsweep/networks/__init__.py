@@ -4,6 +4,7 @@ dropout with an explicit mask."""
 from ictsweep.networks.build import build, recompute
 from ictsweep.networks.dropout import draw_mask
 from ictsweep.networks.edm_names import from_edm
+from ictsweep.networks.embeddings import AUGMENT_LABELS
 from ictsweep.networks.presets import PRESETS, ADMConfig, NetworkConfig, UNetConfig
 from ictsweep.networks.pretrained import (
     Pretrained,
@@ -14,6 +15,7 @@ from ictsweep.networks.pretrained import (
 from ictsweep.networks.unet import UNet
 
 __all__ = [
+    "AUGMENT_LABELS",
     "PRESETS",
     "ADMConfig",
     "NetworkConfig",

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ictsweep.networks.blocks import AddedLevel, ScaledLevel, Style
-from ictsweep.networks.embeddings import LabelEmbedding, TimestepEmbedding
+from ictsweep.networks.embeddings import AugmentEmbedding, LabelEmbedding, TimestepEmbedding
 from ictsweep.networks.layers import Linear, like_inputs
 from ictsweep.networks.presets import ADMConfig
 from ictsweep.networks.unet import Design
@@ -47,22 +47,28 @@ def adm_design(config: ADMConfig) -> Design:
 
 
 class ADMCondition(nn.Module):
-    """The embedding of noise level and class: two layers on the level's features, to which the
-    class is added before the last SiLU."""
+    """The embedding of noise level, class and augmentation: two layers on the level's features, to
+    which the augmentation is added before the first and the class before the last SiLU."""
 
     def __init__(self, config: ADMConfig) -> None:
         super().__init__()
         width = 4 * config.channels
         self.level = TimestepEmbedding(config.channels)
+        self.augment = None
+        if config.augment:  # zero at first, as in EDM: a new network takes no notice of it
+            self.augment = AugmentEmbedding(config.channels, like_inputs, 0.0)
         self.inner = Linear(config.channels, width, like_inputs)
         self.outer = Linear(width, width, like_inputs)
         self.label = None
         if config.classes:
             self.label = LabelEmbedding(config.classes, width, _unit_normal, bias=False)
 
-    def forward(self, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """c_noise [n] and labels [n] to [n, 4 channels]."""
-        features = self.outer(F.silu(self.inner(self.level(c_noise))))
+    def forward(self, c_noise: Tensor, labels: Tensor | None, augment: Tensor | None) -> Tensor:
+        """c_noise [n], labels [n] and augment [n, 9] to [n, 4 channels]."""
+        features = self.level(c_noise)
+        if self.augment is not None and augment is not None:
+            features = features + self.augment(augment)
+        features = self.outer(F.silu(self.inner(features)))
         if self.label is not None:
             features = features + self.label(labels, len(c_noise))
         return F.silu(features)

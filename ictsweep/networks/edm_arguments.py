@@ -39,7 +39,7 @@ _FAMILIES: Mapping[str, tuple[type[NetworkConfig], _Table, Mapping[str, Any]]] =
     "SongUNet": (UNetConfig, _SONG, {"fourier_scale": 16.0}),
     "DhariwalUNet": (ADMConfig, _ADM, {"level": "scale_shift", "dropout_below": None}),
 }
-# The tensors say the image's shape; augmentation labels are not used (see `from_edm`).
+# The tensors say the image's shape, and whether augmentation has labels (see `edm_weights`).
 _ELSEWHERE = {"img_resolution", "in_channels", "out_channels", "augment_dim"}
 _LONGEST, _LARGEST = 64, 1 << 16  # no network has more levels, features or classes
 

@@ -27,6 +27,7 @@ _CONDITION = {
     "inner": "map_layer0",
     "outer": "map_layer1",
     "label": "map_label",
+    "augment": "map_augment",
     "level": "map_noise",
     "frequencies": "freqs",
 }
@@ -36,9 +37,9 @@ def from_edm(theirs: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, T
     """The state of our network of `config` from the state of EDM's SongUNet or DhariwalUNet
     (NVlabs/edm, training/networks.py), in its precision.
 
-    Weights of the augmentation labels are left out: without such labels, as in EDM's own sampling,
-    they do nothing. Refused (a ValueError) for tensors that are missing, left over or of another
-    shape, under EDM's names.
+    Weights of the augmentation labels are left out where `config.augment` is off: without such
+    labels, as in EDM's own sampling, they do nothing. Refused (a ValueError) for tensors that are
+    missing, left over or of another shape, under EDM's names.
     """
     shape = edm_shape(theirs)
     with torch.device("meta"):

@@ -1,5 +1,5 @@
-"""How a network is told the noise level, c_noise [n] to features [n, width], and the class, labels
-[n] to features."""
+"""How a network is told the noise level, c_noise [n] to features [n, width], the class, labels [n],
+and what was done to the image, labels [n, 9]."""
 
 import math
 
@@ -9,11 +9,18 @@ from torch import Tensor, nn
 from ictsweep.networks.layers import Fill, Linear
 
 __all__ = [
+    "AUGMENT_LABELS",
+    "AugmentEmbedding",
     "FourierEmbedding",
     "LabelEmbedding",
     "PositionalEmbedding",
     "TimestepEmbedding",
 ]
+
+
+# What was done to an image, all 0 for nothing: two mirrorings, the scale, two numbers each of the
+# rotation, the anisotropic scale and the shift.
+AUGMENT_LABELS = 9
 
 
 class PositionalEmbedding(nn.Module):
@@ -97,3 +104,19 @@ class LabelEmbedding(Linear):
             numbers = torch.arange(self.in_features, device=labels.device)
             hot = (labels[:, None] == numbers).to(self.weight.dtype) * self.scale
         return super().forward(hot)
+
+
+class AugmentEmbedding(Linear):
+    """A linear map without bias of what was done to a picture: the labels [n, 9] of Karras et al.
+    2022 (arXiv:2206.00364), appendix F.2, to features [n, width].
+
+    Without a bias zero says nothing was done, and so does leaving it out.
+    """
+
+    def __init__(self, width: int, fill: Fill, gain: float = 1.0) -> None:
+        super().__init__(AUGMENT_LABELS, width, fill, bias=False)
+        self.gain = gain
+
+    def initialize(self, generator: torch.Generator | None) -> None:
+        """Draw the weights, times the gain."""
+        self.fill(self.weight, None, self.gain, generator)

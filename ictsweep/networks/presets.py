@@ -26,8 +26,9 @@ class UNetConfig:
     `resample_filter` holds the taps of the symmetric low-pass filter: (1, 1) is pooling and nearest
     neighbour. `dropout` is the share of features dropped in each residual block, at resolutions up
     to `dropout_below` only if that is given. `classes` is the number of class labels, 0 without;
-    training hides a share `label_dropout` of them, which guidance needs. ValueError for a filter of
-    odd length, or labels hidden where there are none.
+    training hides a share `label_dropout` of them, which guidance needs. `augment` gives it a place
+    for the labels of augmented pictures (Karras et al. 2022, appendix F.2). ValueError for a filter
+    of odd length, or labels hidden where there are none.
     """
 
     name: Literal["song"] = "song"
@@ -44,6 +45,7 @@ class UNetConfig:
     dropout_below: Count | None = None
     classes: Annotated[int, Ge(0)] = 0
     label_dropout: Share = 0.0
+    augment: bool = False
 
     def __post_init__(self) -> None:
         if len(self.resample_filter) % 2:
@@ -59,9 +61,9 @@ class ADMConfig:
     """The U-Net of Dhariwal & Nichol 2021 (arXiv:2105.05233) for 64x64, in the form of Karras et
     al. 2022 (arXiv:2206.00364).
 
-    `channels`, `channel_mult`, `blocks`, `dropout`, `dropout_below`, `classes` and `label_dropout`
-    as in UNetConfig. Self-attention with heads of `head_channels` after every block at the
-    resolutions in `attention`, and at the bottleneck. `level` is how blocks are told the noise
+    `channels`, `channel_mult`, `blocks`, `dropout`, `dropout_below`, `classes`, `label_dropout` and
+    `augment` as in UNetConfig. Self-attention with heads of `head_channels` after every block at
+    the resolutions in `attention`, and at the bottleneck. `level` is how blocks are told the noise
     level: "scale_shift" of the normalised features is the published diffusion network; with "add"
     it is added before the normalisation, because a plain adaptive scale makes consistency training
     diverge (Lu & Song 2024, arXiv:2410.11081, section 4.1). ValueError if the features of a level
@@ -79,6 +81,7 @@ class ADMConfig:
     dropout_below: Count | None = 16
     classes: Annotated[int, Ge(0)] = 0
     label_dropout: Share = 0.0
+    augment: bool = False
 
     def __post_init__(self) -> None:
         for mult in self.channel_mult:

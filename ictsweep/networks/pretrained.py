@@ -42,16 +42,17 @@ class Pretrained:
     weights: dict[str, Tensor]
 
 
-def edm_weights(path: str | Path) -> Pretrained:
+def edm_weights(path: str | Path, *, augment: bool = False) -> Pretrained:
     """The averaged network of a pickle that EDM published, or that its training wrote.
 
-    PretrainedError if it cannot be read, if it names anything that does not belong in it (the name
-    is in the message; none of its code is run), or if the network is not one of ours under EDM's
-    preconditioning, tensor by tensor.
+    `augment` keeps what it has learnt of augmented pictures; otherwise that is left out, as in
+    EDM's own sampling. PretrainedError if it cannot be read, if it names anything that does not
+    belong in it (the name is in the message; none of its code is run), or if the network is not one
+    of ours under EDM's preconditioning, tensor by tensor.
     """
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _pretrained(read_pickle(data, _known(len(data))), len(data))
+            return _pretrained(read_pickle(data, _known(len(data))), len(data), augment)
     except OSError as error:
         raise PretrainedError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # Refused, an empty file, or a network that cannot be
@@ -65,7 +66,7 @@ def architecture(config: NetworkConfig) -> NetworkConfig:
     return replace(same, fourier_scale=1.0) if isinstance(same, UNetConfig) else same
 
 
-def _pretrained(data: Any, size: int) -> Pretrained:
+def _pretrained(data: Any, size: int, augment: bool) -> Pretrained:
     """The network in what a file of `size` bytes holds."""
     if not isinstance(data, dict) or "ema" not in data:
         raise Refused("it holds no averaged network under the key 'ema'")
@@ -79,7 +80,10 @@ def _pretrained(data: Any, size: int) -> Pretrained:
         raise Refused(f"tensors beside the model: {', '.join(outside)[:500]}")
     if sum(tensor.nbytes for tensor in tensors.values()) > size:  # views of the same numbers
         raise Refused("its tensors have more numbers than the file")
+    if augment and "map_augment.weight" not in tensors:
+        raise Refused("it was trained without augmentation labels: leave network.augment false")
     config = edm_config(model.kind, _arguments(model), len(tensors))
+    config = replace(config, augment=augment)
     weights = from_edm(tensors, config)
     whole = {name: weight.to(torch.float32).contiguous() for name, weight in weights.items()}
     return Pretrained(config, edm_shape(tensors), float(sigma_data), whole)

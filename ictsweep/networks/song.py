@@ -6,7 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ictsweep.networks.blocks import AddedLevel, Style
-from ictsweep.networks.embeddings import FourierEmbedding, LabelEmbedding, PositionalEmbedding
+from ictsweep.networks.embeddings import (
+    AugmentEmbedding,
+    FourierEmbedding,
+    LabelEmbedding,
+    PositionalEmbedding,
+)
 from ictsweep.networks.layers import Linear, xavier
 from ictsweep.networks.presets import UNetConfig
 from ictsweep.networks.unet import Design
@@ -44,7 +49,8 @@ def song_design(config: UNetConfig) -> Design:
 
 
 class SongCondition(nn.Module):
-    """The embedding of noise level and class: their features added, then two layers with SiLU."""
+    """The embedding of noise level, class and augmentation: their features added, then two layers
+    with SiLU."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -53,14 +59,17 @@ class SongCondition(nn.Module):
         self.label = None
         if classes:
             self.label = LabelEmbedding(classes, width, xavier, scale=math.sqrt(classes))
+        self.augment = AugmentEmbedding(width, xavier) if config.augment else None
         self.inner = Linear(width, 4 * config.channels)
         self.outer = Linear(4 * config.channels, 4 * config.channels)
 
-    def forward(self, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """c_noise [n] and labels [n] to [n, 4 channels]."""
+    def forward(self, c_noise: Tensor, labels: Tensor | None, augment: Tensor | None) -> Tensor:
+        """c_noise [n], labels [n] and augment [n, 9] to [n, 4 channels]."""
         features = self.level(c_noise)
         if self.label is not None:
             features = features + self.label(labels, len(c_noise))
+        if self.augment is not None and augment is not None:
+            features = features + self.augment(augment)
         return F.silu(self.outer(F.silu(self.inner(features))))
 
 

@@ -40,12 +40,12 @@ class Design:
 
 
 class UNet(nn.Module):
-    """F(x, c_noise, mask, labels): a U-Net of residual blocks.
+    """F(x, c_noise, mask, labels, augment): a U-Net of residual blocks.
 
     `image_shape` is (c, h, w); ValueError if h or w cannot be halved once per level. `condition`
-    turns c_noise [n] and labels into the embedding [n, e] that blocks are told. Weights come from
-    `generator`, or from torch's global one. `mask_size` is the number of 16-bit draws that dropout
-    needs per image (0 without dropout); a forward pass draws nothing itself.
+    turns c_noise [n], labels and augment into the embedding [n, e] that blocks are told. Weights
+    come from `generator`, or from torch's global one. `mask_size` is the number of 16-bit draws
+    that dropout needs per image (0 without dropout); a forward pass draws nothing itself.
     """
 
     def __init__(
@@ -84,15 +84,20 @@ class UNet(nn.Module):
         c_noise: Tensor,
         mask: Tensor | None = None,
         labels: Tensor | None = None,
+        augment: Tensor | None = None,
     ) -> Tensor:
         """`x` [n, c, h, w] at noise levels `c_noise` [n]; mask [n, mask_size] (needed in training
-        with dropout); int64 labels [n], -1 where an image has none.
+        with dropout); int64 labels [n], -1 where an image has none; `augment` float [n, 9], what
+        was done to each image, None for nothing to any.
 
-        ValueError for labels where the network has no classes.
+        ValueError for labels where the network has no classes, and for an augmentation where it has
+        no place for one.
         """
         if labels is not None and not self.config.classes:
             raise ValueError("labels for a network of classes 0: it has no place for them")
-        embedding = self.condition(c_noise, labels)
+        if augment is not None and not self.config.augment:
+            raise ValueError("augment for a network of augment False: it has no place for it")
+        embedding = self.condition(c_noise, labels, augment)
         image, x = x, self.stem(x)
         skips = [x]
         for encoder in self.encoder:

@@ -1,6 +1,6 @@
-"""The HTML report of a study, built from its folder alone (neither torch nor ray)."""
+"""The HTML reports of studies, built from their folders alone (neither torch nor ray)."""
 
-from ictsweep.report.build import build
+from ictsweep.report.build import SHOWN, build, build_comparison
 from ictsweep.report.screen import conclusion
 
-__all__ = ["build", "conclusion"]
+__all__ = ["SHOWN", "build", "build_comparison", "conclusion"]

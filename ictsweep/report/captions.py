@@ -2,13 +2,19 @@
 text for those who cannot see it.
 """
 
+from collections import Counter
 from collections.abc import Collection
 
-from ictsweep.report.figures.curves import CurvesInfo
+from ictsweep.report.figures.agreement import FEWEST, Agreement
+from ictsweep.report.figures.curves import FEW, CurvesInfo
+from ictsweep.report.figures.edf import EdfInfo
 from ictsweep.report.figures.evidence import EvidenceInfo
 from ictsweep.report.figures.importance import ENOUGH, ImportanceInfo
+from ictsweep.report.figures.maps import MapInfo
 from ictsweep.report.figures.parallel import ParallelInfo
+from ictsweep.report.figures.pareto import ParetoInfo
 from ictsweep.report.figures.progress import ProgressInfo
+from ictsweep.report.figures.timeline import ENDINGS, TimelineInfo
 from ictsweep.report.format import count
 
 
@@ -21,7 +27,10 @@ def evidence(info: EvidenceInfo) -> str:
         else ""
     )
     best = "; the diamond is the best searched trial" if info.best is not None else ""
-    return f"Values at the full budget, each with its evaluation error{best}.{luck}"
+    return (
+        "Is the best more than luck? Values at the full budget, each with its evaluation "
+        f"error{best}.{luck}"
+    )
 
 
 def curves(info: CurvesInfo) -> str:
@@ -33,7 +42,14 @@ def curves(info: CurvesInfo) -> str:
         else "Dotted lines mark the rungs at which trials are judged."
     )
     band = f" The band is trial 0 over {count(info.seeds, 'seed')}." if info.seeds > 1 else ""
-    return f"{panels} A cross ends a stopped trial; point at it for the reason.{band}"
+    lines = (
+        f" Of {info.trials:,} trials, quantiles over those still in training at the time (so the "
+        f"range narrows when trials are stopped, not because they improve) and the best {FEW} as "
+        "lines; selected trials are drawn on top."
+        if info.spreads
+        else " A cross ends a stopped trial; point at it for the reason."
+    )
+    return f"Who was stopped, and was that right? {panels}{lines}{band}"
 
 
 def progress(info: ProgressInfo) -> str:
@@ -41,8 +57,67 @@ def progress(info: ProgressInfo) -> str:
     ended = count(len(info.searched), "searched trial") if info.searched else "No searched trial"
     return (
         f"Would more search help? {ended} reached the full budget in {info.spent_kimg:,} kimg of "
-        "training. Values from lower rungs are not comparable with these and do not appear."
+        "training; a line that is still falling at its right end says yes. Values from lower rungs "
+        "are not comparable with these and do not appear."
     )
+
+
+def pareto(info: ParetoInfo) -> str:
+    """How to read a trade-off."""
+    beaten = len(info.trials) - len(info.front)
+    return (
+        f"What does the best value cost in {info.up.name.partition(',')[0]}? Of "
+        f"{count(len(info.trials), 'trial')} at the full budget, {len(info.front)} on the line are "
+        f"beaten in both by no other, {beaten} are. Bars are evaluation errors: neighbours "
+        "within them are tied."
+    )
+
+
+def agreement(info: Agreement) -> str:
+    """How far the early rung can be trusted."""
+    said = (
+        f"Kendall's tau {info.tau:.2f} (5–95 %: {info.low:.2f} to {info.high:.2f}); 1 is the same "
+        "order, 0 none."
+        if info.tau is not None and info.low is not None and info.high is not None
+        else f"{count(len(info.trials), 'trial')}: no agreement is stated below {FEWEST}."
+    )
+    return (
+        f"Was {info.early:,} kimg enough to judge by? Points rising from left to right: yes. "
+        f"{said} "
+        f"Only the {count(len(info.trials), 'trial')} let through are here; the {info.stopped:,} "
+        "that were not might have come out otherwise, which nobody can see."
+    )
+
+
+def pair(info: MapInfo) -> str:
+    """How to read a map of two parameters."""
+    return (
+        f"Do the two matter together? Mean rank at {info.rung_kimg:,} kimg of the trials in each "
+        f"cell, blue the best, empty where none of the {len(info.trials):,} is. Stripes along one "
+        "axis: that parameter alone; a blot or a diagonal: both."
+    )
+
+
+def edf(info: EdfInfo) -> str:
+    """How to read the distributions."""
+    return (
+        "How good is a configuration taken from this search? The share at or below each value, per "
+        f"rung ({len(info.rungs)}); values of different rungs are never compared. Above the first "
+        "rung only trials let through are counted. Circles: where trial 0's mean stands."
+    )
+
+
+def timeline(info: TimelineInfo) -> str:
+    """How to read the timeline."""
+    told = (
+        "Within a launch its phases are drawn one after the other, not as they alternated."
+        if set(info.totals) - {"not told apart"}
+        else "This log does not tell their phases apart."
+    )
+    kinds = Counter(ending.mark for ending in info.endings)
+    listed = ", ".join(f"{kinds[kind]:,} {kind}" for kind in ENDINGS if kinds[kind])
+    marks = f" Marks: launches cut short ({listed})." if listed else ""
+    return f"Where did the hours go? Each line is one launch of a trial. {told}{marks}"
 
 
 def importance(info: ImportanceInfo) -> str:
@@ -53,11 +128,12 @@ def importance(info: ImportanceInfo) -> str:
             f"says nothing below {ENOUGH}."
         )
     best = f"{info.quantile:.0%}".replace("%", " %")
+    quarter = ", the best quarter there" if info.among_best else ""
     return (
         f"What mattered: {standing_out(info)}. PED-ANOVA on {info.trials} configurations at "
-        f"the {info.rung_kimg:,}-kimg rung: how differently the best {best} are distributed from "
-        "all. Whiskers: 5–95 % over resampled trials. Orange ticks: what shuffled values reach "
-        f"once in twenty.{_survivors(info)}{_left_out(info)}"
+        f"the {info.rung_kimg:,}-kimg rung{quarter}: how differently the best {best} are "
+        "distributed from all. Whiskers: 5–95 % over resampled trials. Orange ticks: what "
+        f"shuffled values reach once in twenty.{_survivors(info)}{_left_out(info)}"
     )
 
 
@@ -101,7 +177,9 @@ def slices(rungs: int, conditional: bool = False) -> str:
     return (
         "Is the good range inside the box or at its edge? One point per configuration and rung "
         f"({shades}: compare within one colour). The ring is the best trial, the dotted line "
-        f"trial 0.{SOME if conditional else ''}"
+        "trial 0; with enough trials a line for the median and a band for the middle half of the "
+        "best attended rung. Of thousands of trials only some are points; the median has "
+        f"them all.{SOME if conditional else ''}"
     )
 
 
@@ -118,5 +196,5 @@ def parallel(info: ParallelInfo) -> str:
         "Which combinations work? Every line is a configuration, from blue (best) to sand (worst) "
         f"at the {info.rung_kimg:,}-kimg rung, where the values are comparable; that is not its "
         f"final value unless it is the full budget.{left_out}{lacking} Drag along an axis "
-        "to select; the table below follows. A click on the axis ends the selection."
+        "to select: table, curves and samples follow. A click on the axis ends the selection."
     )

@@ -1,7 +1,8 @@
-"""All figures of a page, drawn: each from its info, with its caption; None where there is
-nothing to draw yet.
+"""All figures of a page, drawn: each from its info, with its caption; those that show the same in
+several ways are the options of one group.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -9,109 +10,251 @@ import plotly.io as pio
 from markupsafe import Markup
 
 from ictsweep.report import captions
-from ictsweep.report.figures.curves import curves_info, draw_curves
-from ictsweep.report.figures.evidence import draw_evidence, evidence_info
-from ictsweep.report.figures.importance import ImportanceInfo, draw_importance, importance_info
+from ictsweep.report.axisnames import short
+from ictsweep.report.figures.agreement import Agreement, agreements, draw_agreement
+from ictsweep.report.figures.curve_traces import draw_curves
+from ictsweep.report.figures.curves import curves_info
+from ictsweep.report.figures.edf import draw_edf, edf_info
+from ictsweep.report.figures.evidence import EvidenceInfo, draw_evidence, evidence_info
+from ictsweep.report.figures.importance import (
+    ImportanceInfo,
+    draw_importance,
+    importance_info,
+    importance_infos,
+)
+from ictsweep.report.figures.maps import draw_map, map_infos
 from ictsweep.report.figures.parallel import draw_parallel, parallel_info
-from ictsweep.report.figures.progress import draw_progress, progress_info
+from ictsweep.report.figures.pareto import draw_pareto, pareto_infos
+from ictsweep.report.figures.progress import ProgressInfo, draw_progress, progress_infos
 from ictsweep.report.figures.slices import draw_slice, slice_infos
+from ictsweep.report.figures.timeline import TimelineInfo, draw_timeline, timeline_info
 from ictsweep.report.template import json_safe
 from ictsweep.report.view import StudyView
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure in the page: its element's id, plotly's JSON, what it says in words, its height
-    and least width in pixels.
+    """A figure in the page: its element's id, the figure, what it says in words, its height and
+    least width in pixels; its name among others, and a short remark to stand beside it.
     """
 
     id: str
-    json: Markup
+    figure: go.Figure
     caption: str
-    height: int
     width: int = 0
+    name: str = ""
+    badge: str = ""
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self.figure.layout.height)  # type: ignore[union-attr]
+
+    @property
+    def json(self) -> Markup:
+        """Plotly's JSON, safe inside a page."""
+        return Markup(json_safe(pio.to_json(self.figure, validate=False) or ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Figures of which one is shown at a time; `legend` says what is chosen."""
+
+    id: str
+    legend: str
+    options: tuple[Drawing, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infos:
+    """What several parts of the page need to know of the figures."""
+
+    evidence: EvidenceInfo
+    progress: tuple[ProgressInfo, ...]
+    importance: ImportanceInfo
+    agreements: tuple[Agreement, ...]
+    timeline: TimelineInfo
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawings:
-    """The page's figures. `mattered` says in a few words which parameters did, `importance_text`
-    how that is known.
-    """
+    """The page's figures; None where there is nothing to draw yet."""
 
     evidence: Drawing | None
-    curves: Drawing | None
-    progress: Drawing | None
-    importance: Drawing | None
-    mattered: str
-    importance_text: str
-    slices: tuple[Drawing, ...]
+    progress: Group | None
+    pareto: Group | None
     parallel: Drawing | None
+    importance: Group | None
+    slices: tuple[Drawing, ...]
+    maps: Group | None
+    edf: Drawing | None
+    curves: Drawing | None
+    agreement: Group | None
+    timeline: Drawing | None
+
+    def __iter__(self) -> Iterator[Drawing]:
+        """Every figure."""
+        for value in vars(self).values():
+            if isinstance(value, Group):
+                yield from value.options
+            elif isinstance(value, tuple):
+                yield from value
+            elif value is not None:
+                yield value
 
 
-def drawings(view: StudyView) -> Drawings:
-    """Every figure that the study has data for."""
-    importance = importance_info(view)
-    return Drawings(
-        evidence=_evidence(view),
-        curves=_curves(view),
-        progress=_progress(view),
-        importance=_importance(importance),
-        mattered=captions.standing_out(importance),
-        importance_text=captions.importance(importance),
-        slices=_slices(view, importance),
-        parallel=_parallel(view),
+def infos(view: StudyView) -> Infos:
+    """Computed once for the page."""
+    return Infos(
+        evidence=evidence_info(view),
+        progress=progress_infos(view),
+        importance=importance_info(view),
+        agreements=agreements(view),
+        timeline=timeline_info(view),
     )
 
 
-def _evidence(view: StudyView) -> Drawing | None:
-    info = evidence_info(view)
+def drawings(view: StudyView, known: Infos | None = None) -> Drawings:
+    """Every figure that the study has data for."""
+    known = known or infos(view)
+    strongest = [bar.path for bar in known.importance.bars]
+    return Drawings(
+        evidence=_evidence(known.evidence),
+        progress=_progress(known.progress),
+        pareto=_pareto(view),
+        parallel=_parallel(view),
+        importance=_importance(view),
+        slices=tuple(_slices(view, strongest)),
+        maps=_maps(view, strongest),
+        edf=_edf(view),
+        curves=_curves(view),
+        agreement=_agreement(known.agreements),
+        timeline=_timeline(known.timeline),
+    )
+
+
+def _evidence(info: EvidenceInfo) -> Drawing | None:
     if not (info.baseline or info.searched):
         return None
-    return _drawing("evidence", draw_evidence(info), captions.evidence(info))
+    return Drawing(id="evidence", figure=draw_evidence(info), caption=captions.evidence(info))
 
 
 def _curves(view: StudyView) -> Drawing | None:
     info = curves_info(view)
     if not (info.curves or info.bands):
         return None
-    width = 200 * len(info.lengths)
-    return _drawing("curves", draw_curves(info), captions.curves(info), width=width)
+    return Drawing(
+        id="curves", figure=draw_curves(info), caption=captions.curves(info),
+        width=200 * len(info.lengths),
+    )  # fmt: skip
 
 
-def _progress(view: StudyView) -> Drawing | None:
-    info = progress_info(view)
-    if not (info.searched or info.baseline):
+def _progress(found: tuple[ProgressInfo, ...]) -> Group | None:
+    return _group(
+        "progress",
+        "over",
+        (
+            Drawing(
+                id=f"progress-{i}", figure=draw_progress(info), caption=captions.progress(info),
+                name=info.spending.menu,
+            )
+            for i, info in enumerate(found)
+            if info.searched or info.baseline
+        ),
+    )  # fmt: skip
+
+
+def _pareto(view: StudyView) -> Group | None:
+    return _group(
+        "pareto",
+        "against",
+        (
+            Drawing(
+                id=f"pareto-{i}", figure=draw_pareto(info), caption=captions.pareto(info),
+                name=info.up.name.partition(",")[0],
+            )
+            for i, info in enumerate(pareto_infos(view))
+        ),
+    )  # fmt: skip
+
+
+def _importance(view: StudyView) -> Group | None:
+    return _group(
+        "importance",
+        "at",
+        (
+            Drawing(
+                id=f"importance-{i}", figure=draw_importance(info),
+                caption=captions.importance(info),
+                name=f"{info.rung_kimg:,} kimg{', best quarter' if info.among_best else ''}",
+            )
+            for i, info in enumerate(importance_infos(view))
+        ),
+    )  # fmt: skip
+
+
+def _slices(view: StudyView, strongest: list[str]) -> Iterator[Drawing]:
+    for i, info in enumerate(slice_infos(view, tuple(strongest))):
+        if any(cloud.trials for cloud in info.clouds):
+            yield Drawing(
+                id=f"slice-{i}", figure=draw_slice(info),
+                caption=f"{info.metric} over {info.axis.path}",
+                badge=f"best at the {info.edge} edge" if info.edge else "",
+            )  # fmt: skip
+
+
+def _maps(view: StudyView, strongest: list[str]) -> Group | None:
+    return _group(
+        "maps",
+        "of",
+        (
+            Drawing(
+                id=f"map-{i}", figure=draw_map(info), caption=captions.pair(info),
+                name=f"{short(info.across.path)} × {short(info.up.path)}",
+            )
+            for i, info in enumerate(map_infos(view, strongest))
+        ),
+    )  # fmt: skip
+
+
+def _edf(view: StudyView) -> Drawing | None:
+    info = edf_info(view)
+    if not info.rungs:
         return None
-    return _drawing("progress", draw_progress(info), captions.progress(info))
+    return Drawing(id="edf", figure=draw_edf(info), caption=captions.edf(info))
 
 
-def _importance(info: ImportanceInfo) -> Drawing | None:
-    if not info.bars:
+def _agreement(found: tuple[Agreement, ...]) -> Group | None:
+    return _group(
+        "agreement",
+        "between",
+        (
+            Drawing(
+                id=f"agreement-{i}", figure=draw_agreement(info), caption=captions.agreement(info),
+                name=f"{info.early:,} and {info.late:,} kimg",
+            )
+            for i, info in enumerate(found)
+            if len(info.trials) > 1
+        ),
+    )  # fmt: skip
+
+
+def _timeline(info: TimelineInfo) -> Drawing | None:
+    if not info.stretches:
         return None
-    return _drawing("importance", draw_importance(info), captions.importance(info))
-
-
-def _slices(view: StudyView, importance: ImportanceInfo) -> tuple[Drawing, ...]:
-    order = tuple(bar.path for bar in importance.bars)
-    infos = slice_infos(view, order)
-    return tuple(
-        _drawing(f"slice-{i}", draw_slice(info), f"{info.metric} over {info.axis.path}")
-        for i, info in enumerate(infos)
-        if any(cloud.trials for cloud in info.clouds)
-    )
+    return Drawing(id="timeline", figure=draw_timeline(info), caption=captions.timeline(info))
 
 
 def _parallel(view: StudyView) -> Drawing | None:
     info = parallel_info(view)
     if not info.trials:
         return None
-    width = 105 * len(info.dimensions)
-    return _drawing("parallel", draw_parallel(info), captions.parallel(info), width=width)
-
-
-def _drawing(name: str, drawn: go.Figure, caption: str, width: int = 0) -> Drawing:
-    text = pio.to_json(drawn, validate=False) or ""
-    height = int(drawn.layout.height)  # type: ignore[union-attr]
     return Drawing(
-        id=name, json=Markup(json_safe(text)), caption=caption, height=height, width=width
-    )
+        id="parallel", figure=draw_parallel(info), caption=captions.parallel(info),
+        width=105 * len(info.dimensions),
+    )  # fmt: skip
+
+
+def _group(name: str, legend: str, options: Iterable[Drawing]) -> Group | None:
+    found = tuple(options)
+    return Group(id=name, legend=legend, options=found) if found else None

@@ -44,20 +44,27 @@ def merged(trial: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any
 def commands(view: StudyView, number: int) -> list[tuple[str, str]]:
     """(what for, shell line), with study.yaml as saved from the page."""
     params = next((t.params for t in view.trials if t.number == number), {})
-    sets = "".join(
-        f" \\\n  --set {shlex.quote(f'{path}={_written(v)}')}" for path, v in params.items()
-    )
     return [
         (
             "The whole study again, from the search space saved as study.yaml",
             "ictsweep run study.yaml",
         ),
-        (f"Only trial {number}, at the full budget", f"ictsweep train study.yaml{sets}"),
+        (f"Only trial {number}, at the full budget", f"ictsweep train study.yaml{sets(params)}"),
         ("This page again, from the study's folder", "ictsweep report STUDY_FOLDER"),
     ]
 
 
-def _written(value: Any) -> str:
+def sets(params: Mapping[str, Any]) -> str:
+    """The options of `ictsweep train` that give a trial its parameters, one a line (trial.js writes
+    the same).
+    """
+    return "".join(
+        f" \\\n  --set {shlex.quote(f'{path}={written(value)}')}" for path, value in params.items()
+    )
+
+
+def written(value: Any) -> str:
+    """A value as YAML has it on one line."""
     return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n").removesuffix("\n...")
 
 

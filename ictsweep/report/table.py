@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ictsweep.records import State
-from ictsweep.report.figures.parallel import short
+from ictsweep.report.axisnames import short
 from ictsweep.report.format import duration, scored, setting
 from ictsweep.report.theme import MARKS
 from ictsweep.report.view import StudyView, TrialView
@@ -18,10 +18,13 @@ from ictsweep.report.words import label, reach, why
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What a cell shows and what it sorts by (None sorts last)."""
+    """What a cell shows and what it sorts by (None sorts last); `exact` is its number where it
+    sorts by something else.
+    """
 
     text: str
     key: float | str | None
+    exact: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,11 @@ def columns(view: StudyView) -> list[Column]:
         Column(head="state", name="state", numeric=False),
         Column(head="final", name=f"{view.metric} at the full budget", numeric=True),
         *(
-            Column(head=f"final {key}", name=f"{key} at the full budget", numeric=True)
+            Column(
+                head=f"final {key}{' ↑' if rises(key) else ''}",
+                name=f"{key} at the full budget{', the higher the better' if rises(key) else ''}",
+                numeric=True,
+            )
             for key in others
         ),
         Column(head="last rung", name=f"{view.metric} at the last rung reached", numeric=True),
@@ -63,12 +70,17 @@ def columns(view: StudyView) -> list[Column]:
     ]
 
 
+def rises(key: str) -> bool:
+    """Whether more of the metric `key` ("recall_2step") is better: all others are distances."""
+    return key.partition("_")[0] in ("precision", "recall", "is")
+
+
 def rows(view: StudyView) -> list[Row]:
     """One row per trial of the log, in halving order."""
     others = _others(view)
     return [
         Row(
-            trial=t.number, label=label(t), best=t.number == view.best, note=_note(t, view.best),
+            trial=t.number, label=label(t), best=t.number == view.best, note=note(t, view.best),
             cells=tuple(_cells(t, place, others, view.paths)),
         )
         for place, t in enumerate(view.standing(), 1)
@@ -85,8 +97,11 @@ def _cells(
     final = trial.final
     yield Cell(text=scored(final), key=final.value if final else None)
     for other in map(trial.others.get, others):
-        yield Cell(text=scored(other), key=other.value if other else None)
-    yield Cell(text=reach(trial), key=place if trial.last else None)
+        below = other is not None and other.below  # compared with no other, so not sorted either
+        text = f"{scored(other)}, below dimension" if below else scored(other)
+        yield Cell(text=text, key=other.value if other and not below else None)
+    last = trial.last
+    yield Cell(text=reach(trial), key=place if last else None, exact=last.value if last else None)
     for path in paths:
         has = path in trial.params
         value = trial.params.get(path)
@@ -102,7 +117,8 @@ def _key(value: Any) -> float | str:
     return float(value) if number else setting(value)
 
 
-def _note(trial: TrialView, best: int | None) -> str:
+def note(trial: TrialView, best: int | None) -> str:
+    """What is to be said of a trial beside its number."""
     if trial.replicate_of is not None:
         return f"seed of {trial.replicate_of}"
     return "defaults" if trial.number == 0 else "best" if trial.number == best else ""

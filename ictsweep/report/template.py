@@ -1,4 +1,4 @@
-"""Templates, with everything they need inside the page: no file beside it, no network."""
+"""Templates, with our styles and scripts inside the page: no network."""
 
 import json
 from importlib.resources import files
@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ictsweep import __version__
+from ictsweep.report.format import duration, number
 from ictsweep.report.theme import DARK_OF, PALETTE
 
 
@@ -20,6 +21,16 @@ def page(template: str, **context: Any) -> str:
     )
 
 
+def scripts() -> Markup:
+    """Our scripts, in the order in which they build on each other."""
+    return Markup("\n").join(part(name) for name in SCRIPTS)
+
+
+SCRIPTS = (
+    "core.js", "figures.js", "linking.js", "table.js", "samples.js", "trial.js", "page.js"
+)  # fmt: skip
+
+
 def part(name: str) -> Markup:
     """One of the package's own files, to be placed in a page as it is."""
     return Markup(files("ictsweep.report").joinpath("templates", name).read_text())
@@ -27,7 +38,7 @@ def part(name: str) -> Markup:
 
 def embedded(data: Any) -> Markup:
     """Data for a <script type="application/json">: nothing in it can end the script."""
-    return Markup(json_safe(json.dumps(data)))
+    return Markup(json_safe(json.dumps(data, allow_nan=False, separators=(",", ":"))))
 
 
 def json_safe(text: str) -> str:
@@ -56,4 +67,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["tight"] = tight
+    environment.filters["duration"] = duration
+    environment.filters["number"] = number
     return environment

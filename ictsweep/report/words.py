@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ictsweep.records import Card, State
 from ictsweep.report.format import count, like, number, plus_minus, probability, scored
+from ictsweep.report.history import clean
 from ictsweep.report.view import StudyView, TrialView
 from ictsweep.study.noise import Comparison, Verdict
 
@@ -207,8 +208,26 @@ def stop(card: Card) -> str:
         parts.append(f"cut-off {like(card.cutoff, card.error)}")
     if card.rank is not None:
         parts.append(f"rank {card.rank} of {card.of}")
-        parts.append("only the best goes on" if card.keep == 1 else f"the best {card.keep} go on")
+        parts.append(_kept(card))
     return ", ".join(parts)
+
+
+def decision(card: Card) -> str:
+    """What was decided of a trial at a rung, in words."""
+    if card.value is None:
+        return f"at {card.rung_kimg:,} kimg: {clean(card.reason)}"
+    value = plus_minus(card.value, card.error)
+    if card.rank is None:
+        return f"at {card.rung_kimg:,} kimg: {value}, {clean(card.reason)}"
+    cut = f", cut-off {like(card.cutoff, card.error)}" if card.cutoff is not None else ""
+    return (
+        f"at {card.rung_kimg:,} kimg: {value}, rank {card.rank} of {card.of}, {_kept(card)}{cut}: "
+        f"{card.reason}"
+    )
+
+
+def _kept(card: Card) -> str:
+    return "only the best goes on" if card.keep == 1 else f"the best {card.keep} go on"
 
 
 def reach(trial: TrialView) -> str:

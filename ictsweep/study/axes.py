@@ -116,6 +116,17 @@ def substituted(block: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str
     return result
 
 
+def flattened(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested blocks by their dotted paths; an empty block is a value."""
+    found: dict[str, Any] = {}
+    for key, value in block.items():
+        if isinstance(value, Mapping) and value:
+            found |= flattened(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def _read_when(value: Any) -> tuple[tuple[Condition, ...], list[Problem]]:
     if not isinstance(value, Mapping) or not value:
         return (), [Problem((), f"got {shown(value)}; expected {WHEN}")]

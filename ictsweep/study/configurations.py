@@ -18,10 +18,15 @@ def configured(block: Mapping[str, Any], params: Mapping[str, Any]) -> TrialConf
     Where they choose another preset or variant, values of the block that it does not have do not
     apply; `params` themselves must all apply.
     """
+    return trial_config(block_with(block, params))
+
+
+def block_with(block: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The trial block that `configured` reads."""
     chosen = {path: value for path, value in params.items() if chooses_part(path)}
     if chosen:
         block = pruned(TrialConfig, substituted(block, chosen), BLOCKS)
-    return trial_config(substituted(block, params))
+    return substituted(block, params)
 
 
 def value_at(block: Mapping[str, Any], config: TrialConfig, path: str) -> Any:

@@ -15,7 +15,7 @@ from ictsweep.study.axes import Axis, Scalar, chooses_part
 from ictsweep.study.conditions import contexts
 from ictsweep.study.configurations import completed, configured, value_at
 from ictsweep.study.parameters import PRESETS, parameter_problems
-from ictsweep.study.spec import StudySpec
+from ictsweep.study.spec import PRIOR, StudySpec
 
 Params = Mapping[str, Scalar]
 
@@ -176,6 +176,8 @@ def start_problems(spec: StudySpec) -> Iterator[Problem]:
     """What is wrong with the configurations to begin with."""
     axes = {axis.path: axis for axis in spec.search}
     for i, entry in enumerate(spec.warm_start):
+        if PRIOR in entry:
+            continue  # study.priors
         found = [_value_problem(axes, (i, path), value) for path, value in entry.items()]
         wrong = [problem for problem in found if problem]
         if not wrong:

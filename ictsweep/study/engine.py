@@ -10,6 +10,7 @@ equal machines; where real ones differ, waiting is the only cost.
     log --apply--> Engine --due--> the next decision, or None while a result is awaited
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,13 +19,17 @@ from ictsweep.records import (
     Action,
     Card,
     Event,
+    Failed,
+    Failure,
     Measurement,
     State,
     ask_event,
+    retry_event,
     verdict_event,
 )
 from ictsweep.seeds import derive_seed
-from ictsweep.study.rungs import ending, judge
+from ictsweep.study.retries import Chances, common_cause, is_the_studys
+from ictsweep.study.rungs import Rung, ending
 from ictsweep.study.spec import StudySpec
 
 
@@ -35,14 +40,15 @@ class Sampler(Protocol):
 
     def suggest(self, number: int) -> dict[str, Any]: ...
 
+    def recall(self, prior: Mapping[str, Any]) -> None: ...
+
     def begin(self, number: int, params: Mapping[str, Any]) -> None: ...
+
+    def reopen(self, number: int) -> None: ...
 
     def observe(self, number: int, rung_kimg: int, value: float) -> None: ...
 
     def finish(self, number: int, state: State, value: float | None) -> None: ...
-
-
-FAILURES_IN_A_ROW = 3  # then the study asks no more: the cause is common to all trials
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,11 @@ class Engine:
         self._starts = [dict(params) for params in starts]
         self.clock = 0.0
         self._measured: dict[tuple[int, int], Measurement] = {}
-        self._failed: dict[int, tuple[str, str]] = {}
-        self._judged: dict[int, dict[int, float]] = {kimg: {} for kimg in spec.rungs}
+        self._chances: defaultdict[int, Chances] = defaultdict(Chances)
+        self._grounded: dict[int, Flight] = {}
+        self._judged = {kimg: Rung() for kimg in spec.rungs}
         self._failures: list[str] = []
+        self._in_a_row = 0
 
     @property
     def total(self) -> int:
@@ -95,28 +103,54 @@ class Engine:
         """
         if not self.flights:
             return None
-        number = min(self.flights, key=lambda n: (self.flights[n].arrives, n))
+        number = min(self.flights, key=self._turn)
         return number, self.spec.rungs[self.flights[number].rung]
 
-    def outstanding(self) -> list[int]:
-        """The trials that still have something to train (or a verdict to wait for)."""
-        return [n for n in sorted(self.flights) if n not in self._failed and not self._done(n)]
+    def to_train(self) -> list[int]:
+        """The trials that have training to do before their next verdict, in the clock's order."""
+        return [n for n in sorted(self.flights, key=self._turn) if self._trains(n)]
+
+    def waiting(self) -> list[int]:
+        """The trials whose result is known and whose turn has not come, in the clock's order."""
+        return [n for n in sorted(self.flights, key=self._turn) if self._known(n) is not None]
+
+    def launch(self, number: int) -> tuple[int, int]:
+        """(attempt, halvings of the micro-batch) that a trial's next launch has."""
+        chances = self._chances[number]
+        return chances.attempt, chances.halvings
+
+    def _turn(self, number: int) -> tuple[float, int]:
+        return self.flights[number].arrives, number
+
+    def _known(self, number: int) -> Measurement | None:
+        rung = self.spec.rungs[self.flights[number].rung]
+        return self._measured.get((number, rung))
+
+    def _trains(self, number: int) -> bool:
+        return self._known(number) is None and self._chances[number].pending is None
 
     def apply(self, event: Event) -> None:
         """Take one event in. The log's order is the only order."""
-        if event.kind == "study":
-            self.slots = self.slots or int(event.data["slots"])
-            self._failures, self.halted = [], ""  # who opens it again has seen why it halted
-        elif event.kind == "ask":
-            self._asked(event)
-        elif event.kind == "measure":
-            self._arrived(event)
-        elif event.kind == "fail":
-            assert event.trial is not None
-            first = (event.data["kind"], event.data["message"])
-            self._failed.setdefault(event.trial, first)  # what follows is its consequence
-        elif event.kind == "verdict":
-            self._decided(event)
+        match event.kind:
+            case "study":
+                self.slots = int(event.data["slots"])
+                self._opened()
+            case "cluster":
+                self.slots = int(event.data["slots"])
+            case "halt":
+                self.halted = event.data["reason"]
+            case "prior":
+                self.sampler.recall(event.data)
+            case "ask":
+                self._asked(event)
+            case "measure":
+                self._arrived(event)
+            case "fail":
+                self._fell(event)
+            case "retry":
+                self._retried(event)
+            case "verdict":
+                self._decided(event)
 
     def replay(self, events: Iterable[Event]) -> None:
         """Apply a log."""
@@ -129,10 +163,30 @@ class Engine:
 
         The caller records it and applies it before asking again.
         """
+        if (retry := self._retry(time)) is not None:
+            return retry
         if len(self.flights) < self.slots and self.asked < self.total and not self.halted:
             return self._ask(time)
         awaited = self.awaited()
         return self._verdict(*awaited, time) if awaited else None
+
+    def _opened(self) -> None:
+        """Who opens the study again has seen why it halted."""
+        self._failures, self._in_a_row, self.halted = [], 0, ""
+        for chances in self._chances.values():
+            chances.resume()
+
+    def _retry(self, time: float) -> Event | None:
+        """The first trial under way whose failure is worth another launch. It needs no turn: it
+        changes nothing for the others.
+        """
+        for number in sorted(self.flights):
+            chances = self._chances.get(number)
+            if chances is None or chances.pending is None or self._known(number) is not None:
+                continue
+            if (answer := chances.answer()) is not None:
+                return retry_event(number, answer.attempt, answer.halvings, answer.reason, time)
+        return None
 
     def _ask(self, time: float) -> Event:
         number = self.asked
@@ -172,21 +226,29 @@ class Engine:
         if counts and measurement.kimg in self._judged:
             self._measured.setdefault((event.trial, measurement.kimg), measurement)
 
-    def _done(self, number: int) -> bool:
-        last = self.spec.rungs[-1]
-        return (
-            self.flights[number].rung == len(self.spec.rungs) - 1
-            and (number, last) in self._measured
-        )
+    def _fell(self, event: Event) -> None:
+        assert event.trial is not None
+        if event.trial in self.flights:
+            self._chances[event.trial].fail(Failed(time=event.time, **event.data))
+
+    def _retried(self, event: Event) -> None:
+        number = event.trial
+        assert number is not None
+        self._chances[number].retry(**event.data)
+        if number in self._grounded:  # it had ended: its way goes on from where it failed
+            rung = self._grounded.pop(number).rung
+            self.flights[number] = Flight(rung, self.clock + self._length(rung))
+            if self._searched(number):
+                self.sampler.reopen(number)
 
     def _verdict(self, number: int, rung_kimg: int, time: float) -> Event | None:
         measurement = self._measured.get((number, rung_kimg))
+        failed = self._chances[number].pending
         if measurement is not None:
             action, card = self._judge(number, rung_kimg, measurement)
-        elif number in self._failed:
-            kind, message = self._failed[number]
-            action = Action.STOP if kind == "diverged" else Action.FAIL
-            card = ending(rung_kimg, None, None, f"{kind}: {message}")
+        elif failed is not None and not is_the_studys(failed.kind):
+            action = Action.STOP if failed.kind == Failure.DIVERGED else Action.FAIL
+            card = ending(rung_kimg, None, None, f"{failed.kind}: {failed.message}")
         else:
             return None
         return verdict_event(number, action, card, time)
@@ -196,11 +258,10 @@ class Engine:
         error = measurement.errors.get(self.spec.minimize)
         if rung_kimg == self.spec.rungs[-1]:
             return Action.COMPLETE, ending(rung_kimg, value, error, "trained to the full budget")
-        values = {**self._judged[rung_kimg], number: value}
-        exempt = self.is_baseline(number)
-        return judge(
-            number, rung_kimg, values, error, reduction=self.spec.stopping.reduction, exempt=exempt
-        )
+        return self._judged[rung_kimg].judge(
+            number, rung_kimg, value, error,
+            reduction=self.spec.stopping.reduction, exempt=self.is_baseline(number),
+        )  # fmt: skip
 
     def _decided(self, event: Event) -> None:
         number, action = event.trial, Action(event.data["action"])
@@ -208,9 +269,9 @@ class Engine:
         card = Card(**event.data["card"])
         flight = self.flights.pop(number)
         self.clock = flight.arrives
-        searched = number == 0 or not self.is_baseline(number)
+        searched = self._searched(number)
         if card.value is not None and searched:
-            self._judged[card.rung_kimg][number] = card.value
+            self._judged[card.rung_kimg].enter(number, card.value)
             self.sampler.observe(number, card.rung_kimg, card.value)
         if action == Action.CONTINUE:
             self.flights[number] = Flight(
@@ -218,13 +279,20 @@ class Engine:
             )
         else:
             self._ended(number, action, card, searched)
+        if action == Action.FAIL:
+            self._grounded[number] = flight
+
+    def _searched(self, number: int) -> bool:
+        """Whether the sampler is told of a trial: the baseline's further seeds are not."""
+        return number == 0 or not self.is_baseline(number)
 
     def _ended(self, number: int, action: Action, card: Card, searched: bool) -> None:
         if searched:
             value = card.value if action == Action.COMPLETE else None
             self.sampler.finish(number, action.state, value)
-        self._failures = [*self._failures, card.reason] if action == Action.FAIL else []
-        if len(self._failures) >= FAILURES_IN_A_ROW:
-            self.halted = (
-                f"{len(self._failures)} trials in a row failed; the last one: {card.reason}"
-            )
+        if action != Action.FAIL:
+            self._in_a_row = 0
+            return
+        self._failures.append(card.reason)
+        self._in_a_row += 1
+        self.halted = self.halted or common_cause(self._failures, self._in_a_row)

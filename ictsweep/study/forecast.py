@@ -24,7 +24,13 @@ class NoSampler:
         """No parameters."""
         return {}
 
+    def recall(self, prior: Mapping[str, Any]) -> None:
+        """Forget."""
+
     def begin(self, number: int, params: Mapping[str, Any]) -> None:
+        """Forget."""
+
+    def reopen(self, number: int) -> None:
         """Forget."""
 
     def observe(self, number: int, rung_kimg: int, value: float) -> None:

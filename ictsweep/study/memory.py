@@ -64,6 +64,20 @@ class Memory:
             self._suggested = (number, dict(trial.params))
         return dict(self._suggested[1])
 
+    def recall(self, prior: Mapping[str, Any]) -> None:
+        """A trial of an older study (the data of a `prior` fact): it has no number here."""
+        params, state = dict(prior["params"]), State(prior["state"])
+        scores = {int(kimg): value for kimg, value in prior["values"].items()}
+        self._study.add_trial(
+            create_trial(
+                state=_STATES[state],
+                value=scores[max(scores)] if state == State.COMPLETE else None,
+                params=params,
+                distributions={path: self._distributions[path] for path in params},
+                intermediate_values=scores,
+            )
+        )
+
     def begin(self, number: int, params: Mapping[str, Any]) -> None:
         """Trial `number` runs with `params` (suggested here, given by the user, or read from the
         log).
@@ -75,6 +89,20 @@ class Memory:
             state=TrialState.RUNNING,
             params=dict(params),
             distributions={path: self._distributions[path] for path in params},
+        )
+        running.datetime_start = datetime.now()
+        self._ids[number] = self._study._storage.create_new_trial(self._study._study_id, running)
+
+    def reopen(self, number: int) -> None:
+        """Trial `number`, which had failed, runs again. Optuna never reopens a trial: another one
+        takes its place, with the values it had.
+        """
+        failed = next(t for t in self._study.get_trials() if t._trial_id == self._ids[number])
+        running = create_trial(
+            state=TrialState.RUNNING,
+            params=failed.params,
+            distributions=failed.distributions,
+            intermediate_values=failed.intermediate_values,
         )
         running.datetime_start = datetime.now()
         self._ids[number] = self._study._storage.create_new_trial(self._study._study_id, running)

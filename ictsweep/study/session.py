@@ -4,9 +4,11 @@ was interrupted.
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -15,24 +17,39 @@ from typing import Any
 
 from ictsweep.data import load
 from ictsweep.errors import StudyError, UserError
-from ictsweep.launch.cluster import cluster, hardware, machines, slots
+from ictsweep.evaluation import prepare_extractor
+from ictsweep.interruption import Interruption
+from ictsweep.launch.cluster import cluster, hardware, machines
+from ictsweep.launch.machines import Machines
 from ictsweep.launch.mailbox import open_mailbox
-from ictsweep.records import LOG_VERSION, Event
+from ictsweep.launch.refusals import refused
+from ictsweep.launch.room import awaited, shortage, slots
+from ictsweep.mirror.following import Following, followed
+from ictsweep.records import LOG_VERSION, Event, Halt, trials
+from ictsweep.storage.shared import bring, share
+from ictsweep.study.changes import agreed
+from ictsweep.study.conductor import Clock, Conductor
 from ictsweep.study.engine import Engine
 from ictsweep.study.memory import Memory
+from ictsweep.study.order import check_folder
+from ictsweep.study.priors import prior, same_yardstick
+from ictsweep.study.requests import asked_to_stop, forget_requests
+from ictsweep.study.retention import Retention
 from ictsweep.study.space import distributions, resolve, starts
-from ictsweep.study.spec import StudySpec
+from ictsweep.study.spec import Resources, StudySpec, spec_to_dict
 from ictsweep.study.store import Log, StudyFolder
-from ictsweep.study.tune import Conductor, assignments, conduct
-from ictsweep.training import start_digest, yardstick
+from ictsweep.study.tune import MailPost, StudySearcher, Watch, assignments, conduct, trial_on
+from ictsweep.training import start_digest
 
+_JOINING_S = 120.0  # how long machines of a cluster's file are waited for before the study begins
 _PACKAGES = ("ictsweep", "torch", "ray", "optuna", "numpy", "scipy")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a study runs: its folder, the cluster (None: this machine), at most so many trials at
-    once.
+    once. `space` is what the study should be from now on (None: what its study.yaml says), and
+    `accept` whether it may then be another one than it was.
     """
 
     folder: StudyFolder
@@ -40,6 +57,8 @@ class Place:
     max_trials: int | None = None
     micro_batch: int | None = None
     recompute: bool = False
+    space: StudySpec | None = None
+    accept: bool = False
 
     @property
     def cache(self) -> Path:
@@ -47,44 +66,134 @@ class Place:
         return self.folder.path.parent / ".cache"
 
 
-def run_session(place: Place) -> str:
-    """Run or continue the study to its end. Returns why it halted early, or "" when it is
-    complete.
+def run_session(
+    place: Place, interruption: Interruption, beside: Sequence[Following] = ()
+) -> tuple[Halt, str] | None:
+    """Run or continue the study to its end, its log followed by what works `beside` it. Returns why
+    it stopped before, or None when it is complete.
     """
-    folder, spec = place.folder, place.folder.spec()
+    folder = place.folder
     with Log(folder) as log:
-        measure = warm_up(spec, place.cache)
+        forget_requests(folder)
+        events = check_folder(folder)
+        spec = agreed(folder, events, place.space, accept=place.accept)
+        measure = _measured_with(place, spec)
         _same_measure(folder, measure)
-        with cluster(place.address):
-            resources = spec.resources
-            each = machines(resources.workers, resources.cpus_per_worker, resources.gpus_per_worker)
-            fitting = min(slots(each), place.max_trials or sys.maxsize)
+        with cluster(place.address), followed(*beside):
+            each, room = _given(place, spec.resources)
             engine = Engine(spec, starts(spec), Memory(spec, distributions(spec)))
-            engine.replay(folder.events())
-            _enough(folder, engine, fitting)
-            folder.write_manifest(manifest(hardware()))
-            opened = _opened(fitting, measure)
-            log.append([opened])
-            engine.apply(opened)
-            mailbox = open_mailbox()
-            conductor = Conductor(folder, log, engine, mailbox)
+            conductor, mailbox = _opened(place, log, engine, events, measure, each, room)
             assign = assignments(
                 folder, lambda params: resolve(spec, params).to_dict(),
                 cache=place.cache, micro_batch=place.micro_batch, recompute=place.recompute,
                 mailbox=mailbox,
             )  # fmt: skip
-            conduct(conductor, assign, each)
-            return engine.halted
+            watch = Watch(
+                conductor, interruption, lambda: _room(place, each),
+                lambda: asked_to_stop(folder), refused,
+            )  # fmt: skip
+            searcher = StudySearcher(conductor, assign)
+            with interruption.patient():
+                ray_folder = folder.path.absolute() / "ray"
+                conduct(conductor, searcher, watch, trial_on(each, ray_folder), ray_folder)
+            return conductor.pausing
+
+
+def _given(place: Place, resources: Resources) -> tuple[Machines, int]:
+    """What each trial gets, and room for how many there is. Machines that are about to join are
+    waited for: they may bring the room, or the GPUs.
+    """
+    until = time.monotonic() + _JOINING_S
+    while True:
+        per_worker = resources.cpus_per_worker, resources.gpus_per_worker
+        each = machines(resources.workers, *per_worker, resources.accelerator_type)
+        room = _room(place, each)
+        settled = room and (each.gpus or resources.gpus_per_worker == 0)
+        if settled or not awaited() or time.monotonic() > until:
+            return each, room
+        time.sleep(2.0)
+
+
+def _opened(
+    place: Place,
+    log: Log,
+    engine: Engine,
+    events: list[Event],
+    measure: dict[str, str],
+    each: Machines,
+    room: int,
+) -> tuple[Conductor, Any]:
+    """The session's conductor and mailbox, the session's opening recorded after the log's
+    `events`.
+    """
+    clock = Clock()
+    if not room:
+        raise UserError(shortage(each))
+    opening = {
+        "version": LOG_VERSION, "slots": room, "host": platform.node(),
+        "process": os.getpid(), "spec": spec_to_dict(engine.spec), **measure,
+    }  # fmt: skip
+    opened = Event(kind="study", time=clock(), data=opening)
+    place.folder.write_manifest(manifest(hardware()))
+    opening_events = [opened, *_priors(engine.spec, measure, events, opened.time)]
+    log.append(opening_events)
+    events = [*events, *opening_events]
+    engine.replay(events)
+    mailbox = open_mailbox()
+    shelf = Retention(place.folder, trials(events))
+    return Conductor(
+        log, engine, MailPost(mailbox), events, gpus=each.gpus, shelf=shelf, clock=clock
+    ), mailbox
+
+
+def _priors(
+    spec: StudySpec, measure: dict[str, str], events: list[Event], time: float
+) -> list[Event]:
+    """What older studies give, as facts, before the first trial is asked; what a driver that was
+    killed meanwhile has recorded is not recorded again.
+    """
+    if any(event.kind == "ask" for event in events):
+        return []
+    known = {(e.data["study"], e.data["trial"]) for e in events if e.kind == "prior"}
+    facts = []
+    for place in spec.priors:
+        same_yardstick(place, measure)
+        facts += [f for f in prior(spec, place).facts if (f["study"], f["trial"]) not in known]
+    return [Event(kind="prior", time=time, data=fact) for fact in facts]
+
+
+def _room(place: Place, each: Machines) -> int:
+    """How many trials may run at once now: none where machines were lost and others may come. The
+    person at the command line knows the cluster best.
+    """
+    return slots(each, place.max_trials or place.folder.spec().resources.max_trials)
+
+
+def _measured_with(place: Place, spec: StudySpec) -> dict[str, str]:
+    """`warm_up` with the feature network that the studies of this storage share."""
+    shared = place.folder.shared()
+    if shared is not None:
+        bring(shared, place.cache)
+    measure = warm_up(spec, place.cache)
+    if shared is not None and share(shared, place.cache):
+        measure = warm_up(spec, place.cache)  # another machine was faster: its network is the one
+    return measure
 
 
 def warm_up(spec: StudySpec, cache: Path) -> dict[str, str]:
-    """Load the data and train (or find) the extractor once, before any worker needs it; the
-    contents of what the study measures with, and of what its trials start from.
+    """Load the data and open (or train, or find) the feature network once, before any worker needs
+    it; the contents of what the study measures with, and of what its trials start from.
+
+    The data's own features are left to the first worker: this machine may have no GPU.
     """
     config = resolve(spec, {})
-    evaluator = yardstick(config, load(config.data), spec.seed, cache)
+    images = load(config.data)
+    extractor = prepare_extractor(
+        config.evaluate.features, images.pixels, images.labels, images.name, cache,
+        digest=images.digest,
+    )  # fmt: skip
     starts = {f"start {path}": start_digest(path) for path in start_paths(spec)}
-    return {"data": evaluator.digest, "extractor": evaluator.extractor.weights, **starts}
+    return {"data": images.digest, "extractor": extractor.weights, **starts}
 
 
 def start_paths(spec: StudySpec) -> list[str]:
@@ -94,36 +203,18 @@ def start_paths(spec: StudySpec) -> list[str]:
     return sorted({str(path) for path in [own, *chain(*choices)] if path})
 
 
-def _enough(folder: StudyFolder, engine: Engine, fitting: int) -> None:
-    """The study's clock counts on its slots: with fewer, a trial would wait for one that cannot
-    start.
-    """
-    if fitting < engine.slots:
-        raise UserError(
-            f"{folder.path}: this study was begun with {engine.slots} trials at once; here is room "
-            f"for {fitting}. Give it a cluster as large as the one it began on."
-        )
-
-
 def _same_measure(folder: StudyFolder, measure: dict[str, str]) -> None:
     """A study is measured by one yardstick, and its trials start from the same weights, from its
     first session to its last.
     """
-    for event in folder.events()[:1]:
-        changed = [name for name, value in measure.items() if event.data.get(name) != value]
-        if changed:
-            raise StudyError(
-                f"{folder.path}: the {' and the '.join(changed)} changed since this study began: "
-                "old and new values could not be compared. Restore it, or begin another study."
-            )
-
-
-def _opened(fitting: int, measure: dict[str, str]) -> Event:
-    data = {
-        "version": LOG_VERSION, "slots": fitting, "host": platform.node(), "process": os.getpid(),
-        **measure,
-    }  # fmt: skip
-    return Event(kind="study", time=time.time(), data=data)
+    if (event := folder.opening()) is None:
+        return
+    changed = [name for name, value in measure.items() if event.data.get(name) != value]
+    if changed:
+        raise StudyError(
+            f"{folder.place}: the {' and the '.join(changed)} changed since this study began: "
+            "old and new values could not be compared. Restore it, or begin another study."
+        )
 
 
 def manifest(resources: dict[str, float]) -> dict[str, Any]:
@@ -131,11 +222,17 @@ def manifest(resources: dict[str, float]) -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
         "commit": _commit(),
-        "command": " ".join(["ictsweep", *sys.argv[1:]]),
+        "command": " ".join(["ictsweep", *map(_public, sys.argv[1:])]),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cluster": resources,
     }
+
+
+def _public(word: str) -> str:
+    """A word of the command line without the password that a database's URL may hold."""
+    hidden = re.sub(r"(://[^/:@]*):.*@", r"\1:***@", word)
+    return re.sub(r"(password=)[^&]*", r"\1***", hidden)
 
 
 def _commit() -> str:

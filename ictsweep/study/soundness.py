@@ -5,7 +5,13 @@ from typing import Any
 
 from ictsweep.config import TrialConfig, trial_config
 from ictsweep.consistency import CleanPairs
-from ictsweep.evaluation import metric_keys
+from ictsweep.evaluation import (
+    InceptionFeatures,
+    below_dimension,
+    dimension,
+    distance_keys,
+    metric_keys,
+)
 from ictsweep.optimizers import block_of
 from ictsweep.problems import Problem, did_you_mean, shown
 from ictsweep.study.axes import Axis, chooses_part
@@ -39,22 +45,47 @@ def trial_problems(block: Mapping[str, Any]) -> list[Problem]:
     return [problem.under("trial") for problem in misfits(block, {})]
 
 
+def _denoises(config: TrialConfig) -> bool:
+    return isinstance(config.method.pairs, CleanPairs)
+
+
 def _keys(config: TrialConfig) -> tuple[str, ...]:
-    """The names of the numbers that a configuration is measured by."""
-    return metric_keys(config.evaluate, isinstance(config.method.pairs, CleanPairs))
+    """The names of the numbers of a configuration that can be minimised."""
+    return distance_keys(config.evaluate, _denoises(config))
 
 
 def _metric_problems(spec: StudySpec, config: TrialConfig) -> list[Problem]:
-    keys = _keys(config)
+    keys, evaluate = _keys(config), config.evaluate
     if spec.minimize in keys:
-        return []
+        place, dims = ("trial", "evaluate", "images"), dimension(evaluate.features)
+        found = dims and below_dimension(evaluate, spec.minimize, dims, _denoises(config))
+        return [Problem(place, found)] if found else []
+    if not keys:
+        message = (
+            f"none of {', '.join(evaluate.measured)} is a distance that a study can minimize; add "
+            f"{evaluate.features.frechet} or {evaluate.features.kernel}"
+        )
+        return [Problem(("trial", "evaluate", "metrics"), message)]
     known = f"{'one of ' if len(keys) > 1 else ''}{', '.join(keys)}"
-    source = f"trial.evaluate.steps {list(config.evaluate.steps)} yields"
-    if isinstance(config.method.pairs, CleanPairs):
+    source = f"trial.evaluate.steps {list(evaluate.steps)} yields"
+    if _denoises(config):
         source = "a method that denoises (pairs clean) is measured by"
-    near = did_you_mean(spec.minimize, keys)
-    message = f"got {shown(spec.minimize)}; expected {known}, which {source}{near}"
-    return [Problem(("minimize",), message)]
+    if evaluate.metrics:
+        source = f"trial.evaluate.metrics {list(evaluate.metrics)} yield"
+    message = f"got {shown(spec.minimize)}; expected {known}, which {source}"
+    return [Problem(("minimize",), message + _why_not(spec.minimize, config))]
+
+
+def _why_not(minimize: str, config: TrialConfig) -> str:
+    """What is the matter with a metric that a study cannot minimise, ready to end a message."""
+    evaluate = config.evaluate
+    if minimize in metric_keys(evaluate, _denoises(config)):
+        return "; of this one the higher is the better"
+    features, inception = evaluate.features, InceptionFeatures()
+    names = (inception.frechet, inception.kernel)
+    if minimize.startswith(names) and features.frechet != inception.frechet:
+        return f"; FID and KID are names for features: {{name: inception}}, not {features.name}"
+    return did_you_mean(minimize, _keys(config))
 
 
 def _choice_problems(spec: StudySpec, axis: Axis) -> Iterable[Problem]:

@@ -12,7 +12,7 @@ from optuna.distributions import (
 )
 
 from ictsweep.config import ConfigError, TrialConfig
-from ictsweep.errors import UserError
+from ictsweep.errors import SpecError, UserError
 from ictsweep.problems import dotted, number_type
 from ictsweep.study.axes import Axis
 from ictsweep.study.configurations import completed, configured
@@ -35,7 +35,7 @@ def starts(spec: StudySpec) -> tuple[dict[str, Any], ...]:
     """The parameters that a study begins with: trial 0's, as the trial block has them, and those of
     every warm start. Each holds the axes that its trial has.
     """
-    return tuple(completed(spec, entry) for entry in spec.warm_start)
+    return tuple(completed(spec, entry) for entry in spec.starts)
 
 
 def overridden(spec: StudySpec, settings: Iterable[str]) -> TrialConfig:
@@ -75,6 +75,13 @@ def check(spec: StudySpec, document: Document) -> None:
     """SpecError, listing all that is wrong with its place in the file, if the study cannot run."""
     if problems := space_problems(spec):
         raise document.errors(problems)
+
+
+def sound(spec: StudySpec) -> StudySpec:
+    """The spec itself; SpecError, listing all that is wrong with it, if the study cannot run."""
+    if problems := space_problems(spec):
+        raise SpecError("\n".join(map(str, problems)))
+    return spec
 
 
 def read_checked(path: Path) -> tuple[StudySpec, Document]:

@@ -1,11 +1,11 @@
-"""Ray Tune's two seats taken by the study: a searcher that hands out what the engine decided, a
-scheduler that records what arrives.
+"""Ray Tune's seats taken by the study: a searcher that hands out what the conductor launches, a
+scheduler that passes on what arrives, a watch that looks around at every step.
 
-Tune runs processes; it decides nothing. Every result goes to the log first, then to the engine; its
-decisions go to the log before anyone acts on them. Tune's own stop is never used: a trial leaves by
-itself when it reads its verdict, so no placement group is orphaned.
+Tune runs processes; it decides nothing. Its own stop is never used: a trial leaves by itself when
+it reads its verdict, so no placement group is orphaned.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -16,100 +16,39 @@ from typing import Any
 import ray
 import ray.tune
 import yaml
+from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from ictsweep.files import write_atomic
-from ictsweep.launch.cluster import release
-from ictsweep.launch.driver import Machines, drive
+from ictsweep.answers import Word
+from ictsweep.interruption import Interruption
+from ictsweep.launch.cluster import gone
+from ictsweep.launch.driver import drive
+from ictsweep.launch.groups import release, release_left
+from ictsweep.launch.machines import Machines
+from ictsweep.launch.room import seat
 from ictsweep.launch.worker import Assignment
-from ictsweep.records import Action, Event, trials
-from ictsweep.study.engine import Engine
-from ictsweep.study.store import Log, StudyFolder
+from ictsweep.records import Halt, TrialRecord
+from ictsweep.study.conductor import Conductor
+from ictsweep.study.store import StudyFolder
 
-# A trial's driver waits and forwards: it must not take a worker's CPU. Ray refuses {"CPU": 0}.
-_DRIVER: dict[str, float] = {"memory": 1_000_000}
-
-
-class Conductor:
-    """Keeps log, engine and mailbox in step: record, apply, decide, record, tell."""
-
-    def __init__(self, folder: StudyFolder, log: Log, engine: Engine, mailbox: Any) -> None:
-        self.folder = folder
-        self.engine = engine
-        self._log = log
-        self._mailbox = mailbox
-        self._launched: set[int] = set()
-        self.error: OSError | None = None
-        for event in folder.events():
-            self._tell(event)
-        self._decide()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its searcher now and then; the truth is in the log, so there is nothing to
-        keep.
-        """
-        return {}
-
-    def take(self, event: Event) -> None:
-        """A fact: record it, then take every decision that it makes due."""
-        self._record(event)
-        self._decide()
-
-    def release(self, number: int) -> None:
-        """Free what the trial's workers held, should their own driver not have done it."""
-        group: Any = ray.get(self._mailbox.group_of.remote(number))
-        if group is not None:
-            release(group)
-
-    def next_launch(self) -> int | None:
-        """A trial that should run and has no processes yet in this session."""
-        waiting = [n for n in self.engine.outstanding() if n not in self._launched]
-        if not waiting:
-            return None
-        self._launched.add(waiting[0])
-        self._record(Event(kind="launch", time=time.time(), trial=waiting[0]))
-        return waiting[0]
-
-    def _decide(self) -> None:
-        while self.error is None and (event := self.engine.due(time.time())) is not None:
-            self._record(event)
-
-    def _record(self, event: Event) -> None:
-        if self.error is not None:
-            return  # the log could not be written: nothing more may be decided
-        try:
-            self._log.append([event])
-        except OSError as error:
-            self.error = error
-            raise
-        self.engine.apply(event)
-        self._tell(event)
-
-    def _tell(self, event: Event) -> None:
-        if event.kind == "measure":
-            self._mailbox.acknowledge.remote(
-                event.trial, event.data["run_kimg"], event.data["kimg"]
-            )
-        elif event.kind == "verdict":
-            go_on = Action(event.data["action"]) == Action.CONTINUE
-            self._mailbox.deliver.remote(event.trial, event.data["card"]["rung_kimg"], go_on)
+LOOK_S = 5.0  # how often the cluster is asked how much room there is
 
 
 class StudySearcher(Searcher):
-    """Gives Tune the trials that the engine wants running."""
+    """Gives Tune the trials that the conductor launches."""
 
-    def __init__(self, conductor: Conductor, assign: Callable[[int], Assignment]) -> None:
+    def __init__(self, conductor: Conductor, assign: Callable[[TrialRecord], Assignment]) -> None:
         super().__init__(metric="trial", mode="min")
         self._conductor = conductor
         self._assign = assign
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's assignment; None to be asked again; FINISHED at the study's end."""
-        number = self._conductor.next_launch()
-        if number is not None:
-            return {"assignment": self._assign(number)}
-        return Searcher.FINISHED if self._conductor.engine.finished else None
+        """The next trial's assignment; None to be asked again; FINISHED at the session's end."""
+        record = self._conductor.next_launch()
+        if record is not None:
+            return {"assignment": self._assign(record)}
+        return Searcher.FINISHED if self._conductor.finished else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -124,34 +63,109 @@ class StudySearcher(Searcher):
 
 
 class StudyScheduler(FIFOScheduler):
-    """Records what trials report and how they end; never stops one."""
+    """Passes on what trials report and how they end; never stops one."""
 
     def __init__(self, conductor: Conductor) -> None:
         super().__init__()
         self._conductor = conductor
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Record a trial's letter."""
+        """Pass on a trial's letter."""
         ((kind, data),) = json.loads(result["letter"]).items()
-        self._conductor.take(Event(kind=kind, time=time.time(), trial=result["trial"], data=data))
+        self._conductor.take(*_launch(trial), kind, data)
         return FIFOScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Tune lets a trial end only after its last report was taken; one that ended too early has
-        failed.
+        """Tune lets a trial end only after its last report was taken; one that ended too early is
+        lost.
         """
-        self._lost(trial, "ended without its measurement")
+        self._conductor.gone(*_launch(trial), "ended without its measurement")
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """The trial's driver died."""
-        self._lost(trial, "the trial's driver process died")
+        self._conductor.gone(*_launch(trial), "the trial's driver process died")
 
-    def _lost(self, trial: Any, message: str) -> None:
-        number = trial.config["assignment"].trial
-        self._conductor.release(number)
-        if number in self._conductor.engine.outstanding():
-            data = {"kind": "lost", "message": message}
-            self._conductor.take(Event(kind="fail", time=time.time(), trial=number, data=data))
+
+class Watch(Callback):
+    """Looks around at every step of Tune's loop: who interrupts or asks to stop, what is spent, how
+    much room there is.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        interruption: Interruption,
+        room: Callable[[], int],
+        asked: Callable[[], str],
+        refused: Callable[[], str],
+    ) -> None:
+        self._conductor, self._interruption = conductor, interruption
+        self._room, self._asked, self._refused = room, asked, refused
+        self._looked = time.monotonic()
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Tune's loop takes a step."""
+        if self._interruption.asked:
+            self._conductor.pause(Halt.INTERRUPTED, "interrupted")
+        self._conductor.within_limits()
+        if time.monotonic() - self._looked > LOOK_S and self._conductor.pausing is None:
+            self._looked = time.monotonic()
+            self._conductor.room(self._room(), self._refused())
+            if reason := self._asked():
+                self._conductor.pause(Halt.ASKED, reason)
+        if self._conductor.overdue:
+            raise _Overdue
+
+
+class _Overdue(Exception):
+    """Trials that were asked to leave did not."""
+
+
+def _launch(trial: Any) -> tuple[int, int]:
+    assignment = trial.config["assignment"]
+    return assignment.trial, assignment.attempt
+
+
+class MailPost:
+    """The conductor's words, through the mailbox actor."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+
+    def acknowledge(self, trial: int, run_kimg: int, kimg: int) -> None:
+        """A measurement is recorded."""
+        self._mailbox.acknowledge.remote(trial, run_kimg, kimg)
+
+    def deliver(self, trial: int, rung_kimg: int, word: Word) -> None:
+        """A verdict is recorded."""
+        self._mailbox.deliver.remote(trial, rung_kimg, str(word))
+
+    def dismiss(self, trial: int) -> None:
+        """Ask the trial to leave."""
+        self._mailbox.dismiss.remote(trial)
+
+    def welcome(self, trial: int) -> None:
+        """The trial is about to be launched."""
+        self._mailbox.welcome.remote(trial)
+
+    def settled(self, trial: int) -> bool:
+        """Whether the trial's workers have told in which placement group they are."""
+        return ray.get(self._mailbox.group_of.remote(trial)) is not None
+
+    def release(self, trial: int) -> None:
+        """Remove the placement group of the trial's workers, should its own driver not have. What
+        never got so far as to name its group may have left one all the same.
+        """
+        group: Any = ray.get(self._mailbox.group_of.remote(trial))
+        if group is not None:
+            release(group)
+        else:
+            release_left()
+
+    def vanished(self, trial: int) -> bool:
+        """Whether a machine on which the trial's processes ran is gone."""
+        nodes: Any = ray.get(self._mailbox.nodes_of.remote(trial))
+        return bool(gone(nodes))
 
 
 def assignments(
@@ -162,20 +176,20 @@ def assignments(
     micro_batch: int | None,
     recompute: bool,
     mailbox: Any,
-) -> Callable[[int], Assignment]:
-    """What trial n's workers are told, from the log as it stands when they start; also written to
-    the trial's config.yaml for people.
+) -> Callable[[TrialRecord], Assignment]:
+    """What a trial's workers are told, from its record as it stands when they start; also written
+    to the trial's config.yaml for people.
     """
     spec = folder.spec()
 
-    def assign(number: int) -> Assignment:
-        record = trials(folder.events())[number]
+    def assign(record: TrialRecord) -> Assignment:
         config = configs(record.params)
-        place = folder.trial_dir(number)
+        place = folder.trial_dir(record.number)
         text = yaml.safe_dump({"seed": record.seed, "trial": config}, sort_keys=False)
-        write_atomic(place / "config.yaml", text.encode())
+        folder.write(f"{place.relative_to(folder.path)}/config.yaml", text.encode())
         return Assignment(
-            trial=number,
+            trial=record.number,
+            attempt=record.attempts,
             config=config,
             seed=record.seed,
             study_seed=spec.seed,
@@ -185,43 +199,49 @@ def assignments(
             short_run=spec.short_run,
             recorded=tuple((m.run_kimg, m.kimg) for m in record.measurements),
             micro_batch=micro_batch,
+            halvings=record.halvings,
             recompute=recompute,
             mailbox=mailbox,
+            remote=folder.trial_remote(record.number),
+            shared=folder.shared(),
         )
 
     return assign
 
 
-def conduct(conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines) -> None:
-    """Run the study to its end on the Ray cluster this process is connected to.
-
-    OSError when the log could not be written: the study is as its log says.
-    """
-    try:
-        _run_tune(conductor, assign, machines)
-    except ray.tune.TuneError:
-        if conductor.error is not None:
-            raise conductor.error from None
-        raise
-
-
-def _run_tune(
-    conductor: Conductor, assign: Callable[[int], Assignment], machines: Machines
+def conduct(
+    conductor: Conductor,
+    searcher: StudySearcher,
+    watch: Watch,
+    trial: Callable[[dict[str, Any]], None],
+    ray_folder: Path,
 ) -> None:
-    ray_folder = conductor.folder.path.absolute() / "ray"
-    ray.tune.run(
-        ray.tune.with_resources(
-            partial(_trial, machines=machines, ray_folder=str(ray_folder / "train")), _DRIVER
-        ),
-        name=f"session-{int(time.time())}",
-        storage_path=str(ray_folder),
-        search_alg=StudySearcher(conductor, assign),
-        scheduler=StudyScheduler(conductor),
-        num_samples=-1,
-        verbose=0,
-        raise_on_failed_trial=False,
-        reuse_actors=True,  # a driver process per slot, not per trial: seconds of start-up each
-    )
+    """Run the session to its end on the Ray cluster this process is connected to, and record how it
+    ended. `trial` is what Tune calls, in a process per place, for each launch (`trial_on`).
+
+    StorageError when the log could not be written: the study is as its log says.
+    """
+    with contextlib.suppress(_Overdue):
+        ray.tune.run(
+            ray.tune.with_resources(trial, seat()),
+            name=f"session-{int(time.time())}",
+            storage_path=str(ray_folder),
+            search_alg=searcher,
+            scheduler=StudyScheduler(conductor),
+            callbacks=[watch],
+            num_samples=-1,
+            verbose=0,
+            raise_on_failed_trial=False,
+            reuse_actors=True,  # a driver process per place, not per trial: seconds of start-up
+        )
+    conductor.close()
+    if conductor.error is not None:
+        raise conductor.error
+
+
+def trial_on(machines: Machines, ray_folder: Path) -> Callable[[dict[str, Any]], None]:
+    """A trial that trains on those machines."""
+    return partial(_trial, machines=machines, ray_folder=str(ray_folder / "train"))
 
 
 def _trial(config: dict[str, Any], *, machines: Machines, ray_folder: str) -> None:

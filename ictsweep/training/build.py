@@ -46,7 +46,14 @@ def build_state(job: Job, device: torch.device) -> TrainState:
 def build_feed(job: Job, state: TrainState, device: torch.device) -> Feed:
     """The run's stream of batches."""
     size = int(state.model.network.mask_size)  # pyright: ignore[reportArgumentType]
-    return Feed(config=job.config, images=job.images, seed=job.seed, mask_size=size, device=device)
+    return Feed(
+        config=job.config,
+        images=job.images,
+        seed=job.seed,
+        mask_size=size,
+        device=device,
+        pinned=device.type == "cuda",
+    )
 
 
 def build_objective(config: TrialConfig, state: TrainState, runtime: Runtime) -> Objective:

@@ -1,6 +1,6 @@
 """Checkpoints: tensors and JSON in one folder that appears whole or not at all.
 
-checkpoints/000032-000016/      run length and images seen, in kimg
+checkpoints/000032-000016/      run length and images seen, in kimg (000016.250 between two of them)
     state.pt                    tensors and plain numbers; loads with weights_only=True
     meta.json                   what it belongs to: the configuration, data, seed, images seen
 """
@@ -22,6 +22,7 @@ from ictsweep.files import flush_folder
 from ictsweep.training.state import TrainState
 
 KEPT = 2  # of each run: the newest, and the one before it should the newest be unreadable
+_NAME = re.compile(r"(\d+)-(\d+)(?:\.(\d{3}))?")
 _SAID = 5  # differences that are named; another method has dozens
 
 
@@ -50,8 +51,11 @@ class Meta:
 
     @property
     def name(self) -> str:
-        """The checkpoint's folder name; sorts by run, then by progress."""
-        return f"{self.run_kimg:06d}-{self.images // 1000:06d}"
+        """The checkpoint's folder name; sorts by run, then by progress. Three digits of images
+        follow where a run was left between two kimg.
+        """
+        kimg, images = divmod(self.images, 1000)
+        return f"{self.run_kimg:06d}-{kimg:06d}" + (f".{images:03d}" if images else "")
 
     def differences(self, other: "Meta") -> list[str]:
         """Why one is no continuation of the other: "optimizer.lr: 0.001 there, 0.002 here"."""
@@ -113,9 +117,12 @@ def write_checkpoint(place: Path, state: dict[str, Any], meta: Meta) -> None:
 def checkpoints(folder: Path, run_kimg: int | None = None) -> list[Path]:
     """The complete checkpoints of a run (of all runs, the longest last), oldest first."""
     run = "*" if run_kimg is None else f"{run_kimg:06d}"
-    named = [path for path in folder.glob(f"{run}-*") if re.fullmatch(r"\d+-\d+", path.name)]
-    found = [path for path in named if (path / "meta.json").exists()]
-    return sorted(found, key=lambda path: tuple(map(int, path.name.split("-"))))
+    places = {
+        path: tuple(int(digits or 0) for digits in named.groups())
+        for path in folder.glob(f"{run}-*")
+        if (named := _NAME.fullmatch(path.name)) and (path / "meta.json").exists()
+    }
+    return sorted(places, key=places.__getitem__)
 
 
 def read_meta(path: Path) -> Meta:

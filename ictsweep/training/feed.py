@@ -13,28 +13,38 @@ from torch import Tensor
 from ictsweep.config import TrialConfig
 from ictsweep.consistency import Batch, PosteriorMean, References
 from ictsweep.data import Images, Loader, to_model
+from ictsweep.data.augment import augmented, draw_augmentation
 from ictsweep.networks import draw_mask
 from ictsweep.seeds import derive_seed
+from ictsweep.training.precision import tf32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Feed:
-    """The training stream of a configuration on a device. `mask_size` is the network's."""
+    """The training stream of a configuration on a device, which `pinned` pictures reach without
+    keeping the CPU. `mask_size` is the network's.
+
+    Pictures are stored once and travel as they are stored: they are mirrored and augmented on the
+    device.
+    """
 
     config: TrialConfig
     images: Images
     seed: int
     mask_size: int
     device: torch.device
+    pinned: bool = False
     _loader: Loader = field(init=False, repr=False)
     _others: Loader = field(init=False, repr=False)
     _references: dict[int, References] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        flip = self.config.data.flip
-        others = derive_seed(self.seed, "references")
-        object.__setattr__(self, "_loader", Loader(images=self.images, seed=self.seed, flip=flip))
-        object.__setattr__(self, "_others", Loader(images=self.images, seed=others, flip=flip))
+        for name, seed in (
+            ("_loader", self.seed),
+            ("_others", derive_seed(self.seed, "references")),
+        ):
+            loader = Loader(images=self.images, seed=seed, pinned=self.pinned)
+            object.__setattr__(self, name, loader)
 
     def batch(self, seen: int, offset: int, count: int) -> Batch:
         """Images offset .. offset + count of the global batch that starts after `seen` images;
@@ -49,16 +59,53 @@ class Feed:
         assert t is not None
         assert r is not None
         assert noise is not None
+        x0, augment = self.pictures(first, count)
         return Batch(
-            x0=_channels_last(to_model(self._loader.batch(first, count).to(self.device))),
+            x0=_channels_last(x0),
             noise=_channels_last(noise),
             t=t,
             r=r,
             mask=mask,
             labels=self._labels(first, count, hidden),
+            augment=augment,
             generated=generated,
             references=self._references_at(seen),
         )
+
+    def pictures(self, first: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """The `count` images from place `first` of the stream on, in [-1, 1], and what was done to
+        them, [count, 9]: None for nothing but mirroring half of them, where the data wants it.
+        """
+        if not self.config.data.augment:
+            return self._plain(self._loader, first, count), None
+        x0 = to_model(self._moved(self._loader.batch(first, count)))
+        block = self.config.optimizer.block
+        # Block by block: a product of another size may round otherwise.
+        parts = [self._augmented(x0[i : i + block], first + i) for i in range(0, count, block)]
+        images, labels = zip(*parts, strict=True)
+        return torch.cat(images), torch.cat(labels)
+
+    def _plain(self, loader: Loader, first: int, count: int) -> Tensor:
+        """Images of a stream in [-1, 1], half of them mirrored where the data wants it."""
+        pixels = self._moved(loader.batch(first, count))
+        if self.config.data.flip:
+            # One of the two sides of each: whole images are copied faster than pixels are chosen.
+            sides = torch.cat([pixels, pixels.flip(-1)])
+            chosen = torch.arange(count) + count * loader.mirrored(first, count)
+            pixels = sides.index_select(0, self._moved(chosen))
+        return to_model(pixels)
+
+    def _augmented(self, x0: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """The images of the block at place `start` after their augmentation, and its labels."""
+        data = self.config.data
+        seed = derive_seed(self.seed, "augmentation", start)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        what = draw_augmentation(len(x0), data.augment, data.flip, generator, self.device)
+        with tf32(False):  # which would cut the pictures to 3 digits
+            return augmented(x0, what), what.labels
+
+    def _moved(self, values: Tensor) -> Tensor:
+        return values.to(self.device, non_blocking=self.pinned)
 
     def _block(self, start: int, n: int, progress: float) -> tuple[Tensor | None, ...]:
         """Levels t, r, noise, mask, whose endpoint is generated and whose label is hidden, of the
@@ -85,7 +132,7 @@ class Feed:
             return None
         labels = self._loader.labels(first, count)
         assert labels is not None, "a network of classes needs labels"
-        labels = labels.to(self.device)
+        labels = self._moved(labels)
         return labels if hidden is None else labels.masked_fill(hidden, -1)
 
     def _references_at(self, seen: int) -> References | None:
@@ -96,11 +143,11 @@ class Feed:
         if seen not in self._references:
             count = path.references - 1
             first = seen // batch * count
-            pixels, labels = self._others.batch(first, count), self._others.labels(first, count)
+            labels = self._others.labels(first, count)
             self._references.clear()
             self._references[seen] = References(
-                to_model(pixels.to(self.device)),
-                labels.to(self.device) if labels is not None else None,
+                self._plain(self._others, first, count),
+                self._moved(labels) if labels is not None else None,
             )
         return self._references[seen]
 

@@ -1,7 +1,7 @@
 """A run's first weights: drawn, or taken from a model that was trained before."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,8 @@ from ictsweep.starts import CheckpointInit, EdmInit, RandomInit
 from ictsweep.training.checkpoints import digest_of, read_meta, sha256
 from ictsweep.training.loading import averaged_weights, checkpoint_at, config_of
 
+_AUGMENT_WEIGHT = "network.condition.augment.weight"  # in a denoiser's state
+
 
 def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -> Denoiser:
     """The denoiser that training begins with; drawn weights depend on the seed alone.
@@ -26,7 +28,7 @@ def initial_model(config: TrialConfig, shape: tuple[int, int, int], seed: int) -
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "init"))
     denoiser = Denoiser(build(config.network, shape, generator), config.method.scalings)
-    if (start := _start(config.init)) is not None:
+    if (start := _start(config)) is not None:
         if differences := list(start.differences(config, shape)):
             raise UserError("\n".join(f"init.path: {message}" for message in differences))
         start.load(denoiser.network)
@@ -61,7 +63,7 @@ def init_problems(config: TrialConfig, image_shape: tuple[int, int, int]) -> lis
     if it can, or starts from drawn weights.
     """
     try:
-        start = _start(config.init)
+        start = _start(config)
     except UserError as error:
         return [Problem(("init", "path"), str(error))]
     found = [] if start is None else start.differences(config, image_shape)
@@ -102,33 +104,40 @@ class _Start:
             )
 
 
-def _start(init: RandomInit | CheckpointInit | EdmInit) -> _Start | None:
-    match init:
+def _start(config: TrialConfig) -> _Start | None:
+    match config.init:
         case CheckpointInit(path=path):
-            return _from_checkpoint(checkpoint_at(Path(path)))
+            return _from_checkpoint(checkpoint_at(Path(path)), config.network.augment)
         case EdmInit(path=path):
-            return _from_edm(Path(path))
+            return _from_edm(Path(path), config.network.augment)
     return None
 
 
-def _from_checkpoint(place: Path) -> _Start:
+def _from_checkpoint(place: Path, augment: bool) -> _Start:
+    """What it has learnt of augmented pictures is left out where `augment` is off, as from EDM's
+    files: a network that is told nothing does not use it.
+    """
     meta = read_meta(place)
     config = config_of(place, meta)
+    dropped = config.network.augment and not augment
 
     def load(network: nn.Module) -> None:
-        Denoiser(network, config.method.scalings).load_state_dict(averaged_weights(place))
+        weights = averaged_weights(place)
+        if dropped:
+            del weights[_AUGMENT_WEIGHT]
+        Denoiser(network, config.method.scalings).load_state_dict(weights)
 
     return _Start(
         place=place,
-        network=config.network,
+        network=replace(config.network, augment=False) if dropped else config.network,
         sigma_data=config.method.sigma_data,
         image_shape=meta.image_shape,
         load=load,
     )
 
 
-def _from_edm(path: Path) -> _Start:
-    published = edm_weights(path)
+def _from_edm(path: Path, augment: bool) -> _Start:
+    published = edm_weights(path, augment=augment)
     return _Start(
         place=path,
         network=published.config,

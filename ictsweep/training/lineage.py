@@ -10,10 +10,17 @@ import shutil
 from collections.abc import Collection
 from dataclasses import replace
 
+from ictsweep.answers import Outcome, Word
+from ictsweep.training.clock import Phase
 from ictsweep.training.job import Job
-from ictsweep.training.post_hoc import forget_snapshots
+from ictsweep.training.keeping import CHECKPOINTS
+from ictsweep.training.post_hoc import SNAPSHOTS, forget_snapshots
 from ictsweep.training.runtime import Runtime
 from ictsweep.training.trainer import Trainer
+
+_ENDS = {
+    Word.GO_ON: Outcome.FINISHED, Word.STOP: Outcome.STOPPED, Word.LEAVE: Outcome.LEFT
+}  # fmt: skip
 
 
 def fit_lineage(
@@ -23,9 +30,9 @@ def fit_lineage(
     rungs: tuple[int, ...],
     short_run: bool,
     recorded: Collection[tuple[int, int]] = (),
-) -> bool:
-    """Train a trial through its rungs (kimg, the last one the budget); False if the study stopped
-    it on the way.
+) -> Outcome:
+    """Train a trial through its rungs (kimg, the last one the budget), or to where the study ends
+    it, or to where it is asked to leave.
 
     `recorded` are the (run_kimg, kimg) that the study knows already. A short run whose end is
     recorded is not trained again: only its verdict is awaited.
@@ -33,17 +40,21 @@ def fit_lineage(
     for budget, asked_at in runs(rungs, short_run):
         last = budget == rungs[-1]
         if (budget, budget) in recorded and not last:
-            go_on = runtime.verdict(budget)
+            with job.clock.phase(Phase.IDLE):
+                outcome = _ENDS[runtime.verdict(budget)]
         else:
             known = {kimg for run, kimg in recorded if run == budget}
             config = job.config.with_budget(budget)
             run = replace(job, config=config, rungs=asked_at, recorded=known)
-            go_on = Trainer(run, runtime).fit()
-        if runtime.rank == 0 and not (last and go_on):
+            outcome = Trainer(run, runtime).fit()
+        if outcome is Outcome.LEFT:
+            return outcome
+        if runtime.rank == 0 and not (last and outcome is Outcome.FINISHED):
             _forget(job, budget)  # neither a promoted short run nor a stopped run is continued
-        if not go_on:
-            return False
-    return True
+            runtime.keep(job.folder, CHECKPOINTS, SNAPSHOTS)
+        if outcome is Outcome.STOPPED:
+            return outcome
+    return Outcome.FINISHED
 
 
 def runs(rungs: tuple[int, ...], short_run: bool) -> list[tuple[int, tuple[int, ...]]]:
@@ -56,6 +67,6 @@ def runs(rungs: tuple[int, ...], short_run: bool) -> list[tuple[int, tuple[int, 
 
 
 def _forget(job: Job, budget: int) -> None:
-    for path in (job.folder / "checkpoints").glob(f"{budget:06d}-*"):
+    for path in (job.folder / CHECKPOINTS).glob(f"{budget:06d}-*"):
         shutil.rmtree(path, ignore_errors=True)
-    forget_snapshots(job.folder / "snapshots", budget)
+    forget_snapshots(job.folder / SNAPSHOTS, budget)

@@ -17,12 +17,13 @@ _PREFIX = "module."  # of the weights in an average's state
 
 class LoadedModel(NamedTuple):
     """A trained model: the denoiser holds the averaged weights, is in evaluation mode and has the
-    preconditioning of sampling.
+    preconditioning of sampling. `place` is the checkpoint's folder.
     """
 
     config: TrialConfig
     denoiser: Denoiser
     meta: Meta
+    place: Path
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -36,7 +37,7 @@ def load_model(path: Path) -> LoadedModel:
     denoiser = Denoiser(network, config.method.eval_scalings)
     denoiser.load_state_dict(averaged_weights(place))
     denoiser.to(memory_format=torch.channels_last)  # as in training: the same samples, bit by bit
-    return LoadedModel(config, denoiser.eval().requires_grad_(False), meta)
+    return LoadedModel(config, denoiser.eval().requires_grad_(False), meta, place)
 
 
 def checkpoint_at(path: Path) -> Path:

@@ -19,6 +19,8 @@ from ictsweep.files import flush_folder
 from ictsweep.training.ema import averaged
 from ictsweep.training.profiles import Profile
 
+SNAPSHOTS = "snapshots"
+
 
 class PostHocAverages(nn.Module):
     """Power-function averages of a model of each width in `sigma_rel`."""

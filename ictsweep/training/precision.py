@@ -46,9 +46,9 @@ class Precision:
         if self.dtype is None:
             return denoise
 
-        def in_16_bit(x: Tensor, sigma: Tensor, mask: Tensor | None, labels: Tensor | None):
+        def in_16_bit(x: Tensor, *rest: Any) -> Tensor:
             with torch.autocast(x.device.type, self.dtype):
-                return denoise(x, sigma, mask, labels)
+                return denoise(x, *rest)
 
         return in_16_bit
 

@@ -15,40 +15,65 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ictsweep.answers import Word
 from ictsweep.files import append_line
 from ictsweep.records import Measurement
+from ictsweep.training.notice import Notice
 
 _log = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """What the trainer needs of the world. All ranks call every method, in the same order."""
+    """What the trainer needs of the world. All ranks call its methods in the same order, except
+    where a method says otherwise; `leaving` is each rank's own.
+    """
 
     rank: int
     world_size: int
     device: torch.device
 
+    @property
+    def leaving(self) -> bool:
+        """Whether this rank was asked to leave: the run is to be kept as it is and left."""
+        ...
+
     def report(self, measurement: Measurement) -> None:
         """Record a measurement (rank 0's); returns when it is safe."""
         ...
 
-    def verdict(self, rung_kimg: int) -> bool:
-        """Wait for the study's word at a rung: whether to go on. The same on all ranks."""
+    def verdict(self, rung_kimg: int) -> Word:
+        """Wait for the study's word at a rung. The same on all ranks."""
+        ...
+
+    def keep(self, folder: Path, *names: str) -> None:
+        """Make durable what was just written or removed under some names of a run's folder; rank
+        0 calls.
+        """
+        ...
+
+    def fetch(self, folder: Path) -> None:
+        """Bring what is durable of a run's folder to this machine, before it is first read."""
         ...
 
 
 class LocalRuntime:
     """One process, or the processes of torchrun: no study, no verdicts. Measurements go to a
-    JSON-lines file and the log.
+    JSON-lines file and the log; SIGTERM or Ctrl-C asks the run to leave.
     """
 
     def __init__(self, folder: Path) -> None:
+        self._notice = Notice()
         self.rank = int(os.environ.get("RANK", "0"))
         self.world_size = int(os.environ.get("WORLD_SIZE", "1"))
         self.device = local_device(int(os.environ.get("LOCAL_RANK", "0")))
         self._path = folder / "measurements.jsonl"
         if self.world_size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    @property
+    def leaving(self) -> bool:
+        """Whether a signal asked this process to leave."""
+        return self._notice.given
 
     def report(self, measurement: Measurement) -> None:
         """Append to measurements.jsonl in the run's folder, and log one line."""
@@ -69,12 +94,19 @@ class LocalRuntime:
         if not self.rank:
             _log.info(line)
 
-    def verdict(self, rung_kimg: int) -> bool:
+    def verdict(self, rung_kimg: int) -> Word:
         """Always go on: there is no study to stop the run."""
-        return True
+        return Word.GO_ON
+
+    def keep(self, folder: Path, *names: str) -> None:
+        """Nothing: the folder is where it stays."""
+
+    def fetch(self, folder: Path) -> None:
+        """Nothing: the folder is where it stays."""
 
     def close(self) -> None:
         """Leave the process group, if there is one."""
+        self._notice.close()
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -97,9 +129,19 @@ def distribute(model: nn.Module, runtime: Runtime) -> nn.Module:
         return DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
 
 
+def is_disconnection(error: BaseException) -> bool:
+    """Whether an exception says that contact with the run's other processes was lost, or that an
+    exchange with them took too long. (gloo has no type for it: its messages begin with the place in
+    its own source.)
+    """
+    if isinstance(error, dist.DistError):
+        return True
+    return isinstance(error, RuntimeError) and "/gloo/" in str(error).partition("]")[0]
+
+
 def gather(tensor: Tensor) -> Tensor:
     """The ranks' tensors (equal shapes) concatenated along the first axis, on every rank."""
-    if not dist.is_initialized():
+    if not dist.is_initialized() or dist.get_world_size() == 1:
         return tensor
     device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
     mine = tensor.contiguous().to(device)
@@ -108,9 +150,13 @@ def gather(tensor: Tensor) -> Tensor:
     return torch.cat(parts).to(tensor.device)
 
 
-def mean_over_ranks(tensor: Tensor) -> Tensor:
-    """The mean of the ranks' tensors, on every rank."""
-    return gather(tensor[None]).mean(dim=0)
+def mean_over_ranks(loss: Tensor, leaving: bool) -> Tensor:
+    """[the mean of the ranks' scalars, how many ranks are leaving], on every rank, in one exchange
+    and without waiting for the device.
+    """
+    mine = torch.stack([loss, loss.new_full((), float(leaving))])
+    losses, leave = gather(mine[None]).T.contiguous()
+    return torch.stack([losses.mean(dim=0), leave.sum()])
 
 
 def first_rank_s(text: str) -> str:
@@ -120,9 +166,3 @@ def first_rank_s(text: str) -> str:
     said = [text]
     dist.broadcast_object_list(said, src=0)
     return said[0]
-
-
-def barrier() -> None:
-    """Wait for all ranks."""
-    if dist.is_initialized():
-        dist.barrier()

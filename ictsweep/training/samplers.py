@@ -8,11 +8,13 @@ from torch import Tensor
 
 from ictsweep.config import TrialConfig
 from ictsweep.consistency import CleanPairs, Denoiser, KarrasGrid, guided, heun, sample
-from ictsweep.evaluation import ODE_KEY, Route, Sampler, default_mid_sigma, metric_key
+from ictsweep.evaluation import Route, Sampler, Steps, default_mid_sigma
 
 # EDM's solver spaces its levels on this grid, whose lowest one it steps to 0 from (Karras et al.
 # 2022, arXiv:2206.00364, Table 1), whatever levels the network was trained on.
 _ODE_SIGMA_MIN, _ODE_RHO = 0.002, 7.0
+
+_JUMPS = "consistency multistep"
 
 # A model with its labels decided: (x, sigma) -> clean image.
 _Bound = Callable[[Tensor, Tensor], Tensor]
@@ -23,23 +25,30 @@ def is_diffusion(config: TrialConfig) -> bool:
     return isinstance(config.method.pairs, CleanPairs)
 
 
-def routes(config: TrialConfig, side: int) -> dict[str, Route]:
-    """By metric key, fewest steps first: the ways in which a model of pictures of `side` pixels is
-    sampled. The keys are `metric_keys(config.evaluate, is_diffusion(config))`.
+def routes(config: TrialConfig, side: int) -> dict[Steps, Route]:
+    """The ways in which a model of pictures of `side` pixels is sampled, fewest steps first. The
+    keys are `sampled_steps(config.evaluate, is_diffusion(config))`.
     """
     if is_diffusion(config):
-        return {ODE_KEY: _ode_route(config)}
+        return {"ode": _ode_route(config)}
     evaluate = config.evaluate
     mid = default_mid_sigma(side) if evaluate.mid_sigma is None else evaluate.mid_sigma
     paths = [(mid,) * (steps - 1) for steps in evaluate.steps]
     paths = sorted([*paths, *evaluate.schedules], key=len)
-    return {metric_key(len(path) + 1): _multistep_route(config, path) for path in paths}
+    return {len(path) + 1: _multistep_route(config, path) for path in paths}
+
+
+def network_calls(route: Route) -> int:
+    """How often a route calls the network per picture."""
+    levels = len(route.levels)
+    once = levels if route.solver == _JUMPS else 2 * levels - 1  # the last ODE step is Euler's
+    return once if route.guidance == 1 else 2 * once
 
 
 def samplers(
     config: TrialConfig, denoiser: Denoiser, side: int, device: torch.device
-) -> dict[str, Sampler]:
-    """The samplers of `routes`, by metric key, of the network in `denoiser`, which lives on
+) -> dict[Steps, Sampler]:
+    """The samplers of `routes` of the network in `denoiser`, which lives on
     `device` in evaluation mode; its preconditioning is the method's `eval_scalings`.
 
     Each maps latents float32 [n, noises, c, h, w] and labels int64 [n] or None, both on the CPU, to
@@ -50,8 +59,8 @@ def samplers(
     model = Denoiser(denoiser.network, config.method.eval_scalings)
     draw = _solve if is_diffusion(config) else partial(_jump, config.method.pairs.boundary)
     return {
-        key: _sampler(route, partial(draw, route), model, device)
-        for key, route in routes(config, side).items()
+        steps: _sampler(route, partial(draw, route), model, device)
+        for steps, route in routes(config, side).items()
     }
 
 
@@ -69,7 +78,7 @@ def _ode_route(config: TrialConfig) -> Route:
 
 def _multistep_route(config: TrialConfig, path: tuple[float, ...]) -> Route:
     return Route(
-        solver="consistency multistep",
+        solver=_JUMPS,
         levels=(config.method.pairs.sigma_max, *path),
         noises=1 + len(path),
         eta=config.evaluate.edge_eta if path else 1.0,  # one step has no intermediate level

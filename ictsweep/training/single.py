@@ -1,19 +1,25 @@
 """One run without a study: a process of its own, or the processes of torchrun."""
 
 import json
+from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+
+from ictsweep.answers import Outcome
 from ictsweep.config import TrialConfig
 from ictsweep.consistency import FixedEma, HalfLifeEma, PowerEma
 from ictsweep.data import Images, load
-from ictsweep.evaluation import Evaluator, prepare
+from ictsweep.evaluation import Evaluator, open_evaluator
 from ictsweep.files import whole_lines
 from ictsweep.starts import RandomInit
 from ictsweep.training.initial import start_path
 from ictsweep.training.job import Job
-from ictsweep.training.runtime import LocalRuntime, barrier, first_rank_s
+from ictsweep.training.runtime import LocalRuntime, first_rank_s
 from ictsweep.training.trainer import Trainer
+
+_CPU = torch.device("cpu")
 
 
 def train_once(
@@ -24,9 +30,10 @@ def train_once(
     seed: int,
     micro_batch: int | None,
     recompute: bool = False,
-) -> None:
+) -> Outcome:
     """Train `config` to its full budget in the folder `out`, continuing the newest checkpoint
-    there. A run that it starts from is read as it stands now (`start_path`).
+    there, or to where a signal asks it to leave. A run that it starts from is read as it stands now
+    (`start_path`).
 
     Writes out/measurements.jsonl, out/samples/, out/checkpoints/ and, where averages are kept for
     later, out/snapshots/; extractors are kept in `cache`. `micro_batch` and `recompute` as in Job.
@@ -36,13 +43,10 @@ def train_once(
         config = _with_one_start(config)
         images = load(config.data)
         runtime.say(f"{out}: {len(images.pixels):,} images, {config.budget_kimg} kimg to train")
-        if runtime.rank == 0:
-            yardstick(config, images, seed, cache)
-        barrier()
         job = Job(
             config=config,
             images=images,
-            evaluator=yardstick(config, images, seed, cache),
+            evaluator=yardstick(config, images, seed, cache, runtime.device),
             seed=seed,
             folder=out,
             recorded=_recorded(out, config.budget_kimg),
@@ -50,8 +54,15 @@ def train_once(
             recompute=recompute,
         )
         trainer = Trainer(job, runtime)
-        trainer.fit()
-        runtime.say(f"done: {out}/measurements.jsonl, samples/, checkpoints/")
+        outcome = trainer.fit()
+        if outcome is Outcome.LEFT:
+            runtime.say(
+                f"left at {trainer.seen / 1000:g} of {config.budget_kimg} kimg, where a checkpoint "
+                "is kept; the same command continues from there"
+            )
+        else:
+            runtime.say(f"done: {out}/measurements.jsonl, samples/, checkpoints/")
+        return outcome
     finally:
         runtime.close()
 
@@ -64,13 +75,25 @@ def _with_one_start(config: TrialConfig) -> TrialConfig:
     return replace(config, init=replace(config.init, path=path))
 
 
-def yardstick(config: TrialConfig, images: Images, seed: int, cache: Path) -> Evaluator:
+def yardstick(
+    config: TrialConfig, images: Images, seed: int, cache: Path, device: torch.device = _CPU
+) -> Evaluator:
     """The evaluator of a configuration: every trial of a study, given the study's seed, is measured
-    by the same one.
+    by the same one. What it needs of the data is computed now, on `device`, by one of the processes
+    that ask at once; the others wait.
     """
-    return prepare(
+    evaluator = open_yardstick(config, images, seed, cache, device)
+    deque(evaluator.reference.build(), maxlen=0)
+    return evaluator
+
+
+def open_yardstick(
+    config: TrialConfig, images: Images, seed: int, cache: Path, device: torch.device = _CPU
+) -> Evaluator:
+    """`yardstick` before its reference is built, which `reference.build()` does, step by step."""
+    return open_evaluator(
         images.pixels, images.labels, images.name, images.digest, config.evaluate,
-        seed=seed, cache=cache, ema=_words(config.ema),
+        seed=seed, cache=cache, ema=_words(config.ema), device=device,
     )  # fmt: skip
 
 

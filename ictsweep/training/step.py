@@ -30,8 +30,11 @@ class Share:
             yield self.first + offset, min(self.micro, self.count - offset)
 
 
-def share_of(batch: int, block: int, rank: int, world_size: int, micro: int | None) -> Share:
-    """Rank's share of a global batch made of blocks.
+def share_of(
+    batch: int, block: int, rank: int, world_size: int, micro: int | None, halvings: int = 0
+) -> Share:
+    """Rank's share of a global batch made of blocks, its micro-batches (of `micro` images, of the
+    whole share for None) halved so many times, but never below one block.
 
     UserError if the blocks do not divide evenly over the ranks.
     """
@@ -42,8 +45,8 @@ def share_of(batch: int, block: int, rank: int, world_size: int, micro: int | No
             f"choose a number of workers that divides {batch // block}"
         )
     count = batch // world_size
-    micro = count if micro is None else max(block, micro // block * block)
-    return Share(rank * count, count, micro)
+    micro = (count if micro is None else min(micro, count)) >> halvings
+    return Share(rank * count, count, max(block, micro // block * block))
 
 
 def accumulate(

@@ -11,15 +11,18 @@ from typing import NoReturn
 
 import torch
 
+from ictsweep.answers import Outcome, Word
 from ictsweep.errors import Diverged
-from ictsweep.evaluation import Scores, grid, save_png
+from ictsweep.evaluation import Sampler, Scores, Steps, grid, save_png
 from ictsweep.records import Measurement
 from ictsweep.training.build import build_feed, build_meta, build_objective, build_state
-from ictsweep.training.checkpoints import restore_newest, save_checkpoint
+from ictsweep.training.clock import Phase
 from ictsweep.training.divergence import find_culprit
 from ictsweep.training.job import Job
+from ictsweep.training.keeping import Keeper
+from ictsweep.training.leaving import Interrupted, gathering, interruptible
 from ictsweep.training.optimizer import set_lr, total_norm
-from ictsweep.training.post_hoc import forget_snapshots, snapshot_due
+from ictsweep.training.post_hoc import SNAPSHOTS, forget_snapshots, snapshot_due
 from ictsweep.training.precision import allow_tf32, tf32
 from ictsweep.training.probe import gradient_cosine, probe_size
 from ictsweep.training.runtime import Runtime, gather, mean_over_ranks
@@ -39,12 +42,13 @@ class Trainer:
         self.job, self.config, self.runtime = job, config, runtime
         self.share = share_of(
             config.optimizer.batch, config.optimizer.block,
-            runtime.rank, runtime.world_size, job.micro_batch,
+            runtime.rank, runtime.world_size, job.micro_batch, job.halvings,
         )  # fmt: skip
         self.state = build_state(job, runtime.device)
         self.feed = build_feed(job, self.state, runtime.device)
         self.objective = build_objective(config, self.state, runtime)
         self.meta = build_meta(job)
+        self.keeper = Keeper(job.folder, runtime, job.checkpoint_every_s)
         allow_tf32(self.objective.precision.tf32)
         if self.objective.precision.crawls(runtime.device) and not runtime.rank:
             _log.warning("fp16 has no fast arithmetic on a CPU: this run will crawl (bf16 or fp32)")
@@ -54,27 +58,50 @@ class Trainer:
         """Images trained on in this run."""
         return self.meta.images
 
-    def fit(self) -> bool:
-        """Train from the newest checkpoint to the budget; False if the study stopped the run at a
-        rung.
+    def fit(self) -> Outcome:
+        """Train from the newest checkpoint to the budget, or to where the study ends it at a rung,
+        or to where it is asked to leave.
         """
         self._restore()
         while True:
             kimg = self.seen / 1000
             if self.seen and kimg % self.config.evaluate.every_kimg == 0:
-                if kimg not in self.job.recorded:
-                    self._measure(int(kimg))
-                if kimg in self.job.rungs and not self.runtime.verdict(int(kimg)):
-                    return False
+                word = self._at(int(kimg))
+                if word is not Word.GO_ON:
+                    return Outcome.STOPPED if word is Word.STOP else Outcome.LEFT
             if kimg >= self.config.budget_kimg:
-                return True
-            self._step()
+                return Outcome.FINISHED
+            if self._step():
+                self._checkpoint()
+                return Outcome.LEFT
+            if self.keeper.due():
+                self._checkpoint()
 
-    def _step(self) -> None:
+    def _at(self, kimg: int) -> Word:
+        """Evaluate and ask the study, where either is due."""
+        try:
+            if kimg not in self.job.recorded:
+                self._measure(kimg)
+        except Interrupted:
+            return Word.LEAVE
+        if kimg not in self.job.rungs:
+            return Word.GO_ON
+        with self.job.clock.phase(Phase.IDLE):
+            word = self.runtime.verdict(kimg)
+        if word is Word.LEAVE:
+            self._checkpoint()
+        return word
+
+    def _step(self) -> bool:
+        """Train on the next global batch; whether any rank was asked to leave."""
+        with self.job.clock.phase(Phase.TRAIN):
+            return self._trained()
+
+    def _trained(self) -> bool:
         started = time.perf_counter()
         stage = self.config.method.pairs.stage(self._progress(self.seen))
         cosine = self.meta.grad_cosine if stage == self.meta.stage else self._probe()
-        loss, grad_norm = self._gradient()
+        loss, leaving, grad_norm = self._gradient()
         if self._move(loss, grad_norm):
             self.state.update_averages()
         self.meta = replace(
@@ -87,6 +114,7 @@ class Trainer:
             grad_cosine=cosine,
         )
         self._snapshot()
+        return leaving > 0
 
     def _probe(self) -> float | None:
         """What the precision leaves of the gradient's direction, on a few of the next step's
@@ -98,9 +126,9 @@ class Trainer:
         objective = self.objective.of(self.state.model)
         return gradient_cosine(objective, self.feed.batch(self.seen, 0, count))
 
-    def _gradient(self) -> tuple[float, float]:
+    def _gradient(self) -> tuple[float, float, float]:
         """Put the gradient of the next global batch where the optimiser looks for it, clipped; its
-        mean loss, and the gradient's norm before clipping.
+        mean loss, how many ranks are leaving, and the gradient's norm before clipping.
         """
         optimizer, scaler, batch = self.state.optimizer, self.state.scaler, self.config.optimizer
         optimizer.zero_grad(set_to_none=True)
@@ -111,8 +139,9 @@ class Trainer:
         if scaler:
             scaler.unscale_(optimizer)
         norm = total_norm(self.state.model, batch.clip)
-        loss, norm = torch.stack([mean_over_ranks(loss), norm]).tolist()
-        return loss, norm
+        shared = mean_over_ranks(loss, self.runtime.leaving)
+        loss, leaving, norm = torch.cat([shared, norm[None]]).tolist()
+        return loss, leaving, norm
 
     def _move(self, loss: float, grad_norm: float) -> bool:
         """Take the optimiser's step; whether it was taken. Diverged, before the optimiser moves,
@@ -153,54 +182,62 @@ class Trainer:
     def _snapshot(self) -> None:
         kept = self.state.post_hoc
         if kept is not None and not self.runtime.rank and snapshot_due(self.config, self.seen):
-            kept.save(self.job.folder / "snapshots", self.config.budget_kimg)
+            kept.save(self.job.folder / SNAPSHOTS, self.config.budget_kimg)
+            self.runtime.keep(self.job.folder, SNAPSHOTS)
+
+    def _checkpoint(self) -> None:
+        with self.job.clock.phase(Phase.TRAIN):
+            self.keeper.save(self.state, self.meta)
 
     def _measure(self, kimg: int) -> None:
         """Checkpoint, then evaluate the average weights and report: a kill between the two costs
-        one evaluation.
+        one evaluation. Interrupted when the run is to be left before there are scores.
         """
-        if self.runtime.rank == 0:
-            save_checkpoint(self.job.folder / "checkpoints", self.state, self.meta)
+        self._checkpoint()
         started = time.perf_counter()
-        scores = self._evaluate()
+        with self.job.clock.phase(Phase.EVALUATE):
+            scores = self._evaluate()
         picture = f"samples/{self.config.budget_kimg:06d}-{kimg:06d}.png"
         if self.runtime.rank == 0:
             save_png(self.job.folder / picture, grid(scores.pictures, columns=8))
-        self.runtime.report(
-            Measurement(
-                run_kimg=self.config.budget_kimg,
-                kimg=kimg,
-                values=scores.values,
-                errors=scores.errors,
-                passports=scores.passports,
-                levels=self._levels(self.seen - self.config.optimizer.batch),  # last trained on
-                loss=self.meta.loss,
-                grad_norm=self.meta.grad_norm,
-                train_s=self.meta.train_s,
-                evaluate_s=time.perf_counter() - started,
-                samples=picture,
-                stage=self.meta.stage,
-                grad_cosine=self.meta.grad_cosine,
-            )
+            self.runtime.keep(self.job.folder, picture)
+        measurement = Measurement(
+            run_kimg=self.config.budget_kimg,
+            kimg=kimg,
+            values=scores.values,
+            errors=scores.errors,
+            passports=scores.passports,
+            levels=self._levels(self.seen - self.config.optimizer.batch),  # last trained on
+            loss=self.meta.loss,
+            grad_norm=self.meta.grad_norm,
+            train_s=self.meta.train_s,
+            evaluate_s=time.perf_counter() - started,
+            samples=picture,
+            stage=self.meta.stage,
+            grad_cosine=self.meta.grad_cosine,
         )
+        with self.job.clock.phase(Phase.IDLE):
+            self.runtime.report(measurement)
 
     def _evaluate(self) -> Scores:
         """Of the average weights, in float32 without TF32 whatever the precision of training:
         numbers of trials that differ in it are comparable.
         """
         side, device = max(self.job.images.shape[1:]), self.runtime.device
-        draw = samplers(self.config, self.state.ema.module, side, device)
+        found = samplers(self.config, self.state.ema.module, side, device)
+        draw: dict[Steps, Sampler] = {
+            steps: interruptible(sampler, self.runtime) for steps, sampler in found.items()
+        }
         with tf32(False):
             return self.job.evaluator(
-                draw, routes(self.config, side),
-                rank=self.runtime.rank, world_size=self.runtime.world_size, gather=gather,
+                draw, routes(self.config, side), rank=self.runtime.rank,
+                world_size=self.runtime.world_size, gather=gathering(self.runtime),
             )  # fmt: skip
 
     def _restore(self) -> None:
-        folder = self.job.folder / "checkpoints"
-        meta = restore_newest(folder, self.state, self.meta)
+        meta = self.keeper.restore(self.state, self.meta)
         if meta is None and self.runtime.rank == 0:
-            forget_snapshots(self.job.folder / "snapshots", self.config.budget_kimg)
+            forget_snapshots(self.job.folder / SNAPSHOTS, self.config.budget_kimg)
         if meta is not None:
             self.meta = meta
-            _log.info("continued at %d of %d kimg", self.seen // 1000, self.config.budget_kimg)
+            _log.info("continued at %g of %d kimg", self.seen / 1000, self.config.budget_kimg)

@@ -19,6 +19,7 @@ import torch
 from optuna import create_study
 from optuna.samplers import RandomSampler
 
+from ictsweep.answers import Word
 from ictsweep.config import TrialConfig
 from ictsweep.data import load
 from ictsweep.records import Measurement
@@ -34,13 +35,18 @@ class Last:
     rank = 0
     world_size = 1
     device = torch.device("cpu")
+    leaving = False
     measurement: Measurement | None = None
 
     def report(self, measurement: Measurement) -> None:
         self.measurement = measurement
 
-    def verdict(self, rung_kimg: int) -> bool:
-        return True
+    def verdict(self, rung_kimg: int) -> Word:
+        return Word.GO_ON
+
+    def keep(self, folder: Path, *names: str) -> None: ...
+
+    def fetch(self, folder: Path) -> None: ...
 
 
 def score(config: TrialConfig, seed: int, metric: str, cache: Path) -> float:

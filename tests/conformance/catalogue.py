@@ -40,19 +40,19 @@ CATALOGUE = (
     Mutation(
         "a mask that teacher and student do not share",
         CONSISTENCY + "loss.py",
-        "        return denoise(x, batch.r, batch.mask, batch.labels)",
+        "        return denoise(x, batch.r, batch.mask, batch.labels, batch.augment)",
         "        other = None if batch.mask is None else batch.mask.roll(1, 0)\n"
-        "        return denoise(x, batch.r, other, batch.labels)",
+        "        return denoise(x, batch.r, other, batch.labels, batch.augment)",
         "tests/consistency/test_loss_networks.py",
     ),
     Mutation(
         "a mask that they share on the CPU only",
         CONSISTENCY + "loss.py",
-        "        return denoise(x, batch.r, batch.mask, batch.labels)",
+        "        return denoise(x, batch.r, batch.mask, batch.labels, batch.augment)",
         "        other = batch.mask\n"
         "        if other is not None and x.device.type != 'cpu':\n"
         "            other = other.roll(1, 0)\n"
-        "        return denoise(x, batch.r, other, batch.labels)",
+        "        return denoise(x, batch.r, other, batch.labels, batch.augment)",
         "tests/conformance/test_devices.py",
     ),
     Mutation(
@@ -92,7 +92,7 @@ CATALOGUE = (
     ),
     Mutation(
         "images in [-1, 1] as floats to the feature network",
-        "ictsweep/evaluation/evaluate.py",
+        "ictsweep/evaluation/drawing.py",
         "levels = (x.float() * 127.5 + 128).clip(0, 255)",
         "levels = x.float().clip(-1, 1)",
         "tests/evaluation/test_evaluate.py",

@@ -28,7 +28,7 @@ class Linear(nn.Module):
         super().__init__()
         self.abe = nn.Parameter(torch.tensor(abe, dtype=torch.float64))
 
-    def forward(self, x: Tensor, c_noise: Tensor, mask: Tensor | None, labels: Tensor | None):
+    def forward(self, x: Tensor, c_noise: Tensor, *_: Tensor | None) -> Tensor:
         return self.abe[0] * x + self.abe[1] * c_noise[:, None, None, None] + self.abe[2]
 
 

@@ -46,7 +46,7 @@ class Affine(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.3, generator=generator)
 
-    def forward(self, x: Tensor, c_noise: Tensor, mask: Tensor | None, labels: Tensor | None):
+    def forward(self, x: Tensor, c_noise: Tensor, *_: Tensor | None) -> Tensor:
         a, b = self.layers(c_noise.view(-1, 1)).view(-1, 2, 1, 1, 1).unbind(1)
         return a * x + b
 

@@ -35,12 +35,12 @@ CHOSEN = [True, False, True]
 
 
 def spies():
-    """(calls, spy): calls gets (name, x, sigma, mask, labels, is a gradient recorded)."""
+    """(calls, spy): calls gets (name, x, sigma, mask, labels, augment, is a gradient recorded)."""
     calls = []
 
     def spy(name):
-        def denoise(x, sigma, mask, labels):
-            calls.append((name, x, sigma, mask, labels, torch.is_grad_enabled()))
+        def denoise(x, *rest):
+            calls.append((name, x, *rest, torch.is_grad_enabled()))
             return x
 
         return denoise
@@ -48,11 +48,13 @@ def spies():
     return calls, spy
 
 
-def test_teacher_and_student_get_the_same_mask_and_labels_and_their_own_level():
+def test_teacher_and_student_are_told_the_same_and_their_own_level():
     calls, spy = spies()
     levels = ICT.pairs.grid.levels(11)
     mask, labels = torch.zeros(3, 8, dtype=torch.int16), torch.tensor([1, -1, 0])
-    batch = at(levels[[3, 5, 10]], levels[[2, 4, 9]], mask=mask, labels=labels)
+    augment = torch.rand(3, 9)
+    told = {"mask": mask, "labels": labels, "augment": augment}
+    batch = at(levels[[3, 5, 10]], levels[[2, 4, 9]], **told)
     consistency_loss(spy("student"), spy("teacher"), None, ICT, batch)
     assert [call[0] for call in calls] == ["teacher", "student"]
     seen = {name: rest for name, *rest in calls}
@@ -60,7 +62,8 @@ def test_teacher_and_student_get_the_same_mask_and_labels_and_their_own_level():
         assert seen[name][1] is level
         assert seen[name][2] is mask
         assert seen[name][3] is labels
-        assert seen[name][4] is records
+        assert seen[name][4] is augment
+        assert seen[name][5] is records
     # The same noise on both: x_t - x_r = (t - r) z.
     gap = (batch.t - batch.r).view(3, 1, 1, 1)
     torch.testing.assert_close(seen["student"][0] - seen["teacher"][0], gap * batch.noise)
@@ -69,12 +72,14 @@ def test_teacher_and_student_get_the_same_mask_and_labels_and_their_own_level():
 def test_the_teacher_is_asked_above_the_boundary_only():
     calls, spy = spies()
     mask, labels = torch.arange(3).view(3, 1), torch.tensor([7, 8, 9])
-    batch = in_stage(0.0, t=(0.4, 2.5, 0.2), mask=mask, labels=labels)
+    augment = torch.rand(3, 9)
+    batch = in_stage(0.0, t=(0.4, 2.5, 0.2), mask=mask, labels=labels, augment=augment)
     consistency_loss(spy("student"), spy("teacher"), None, ECT, batch)
-    (name, x, sigma, its_mask, its_labels, _), (_, student_x, *_) = calls
+    (name, x, sigma, its_mask, its_labels, its_augment, _), (_, student_x, *_) = calls
     assert (name, sigma.tolist()) == ("teacher", batch.r[1:2].tolist())
     torch.testing.assert_close(x, batch.x0[1:2] + batch.r[1] * batch.noise[1:2])
     assert (its_mask.tolist(), its_labels.tolist()) == ([[1]], [8])
+    assert torch.equal(its_augment, augment[1:2])
     assert len(student_x) == 3
 
 
@@ -101,7 +106,7 @@ def test_every_network_gets_the_memory_format_of_the_images(name):
 class _Wrong(torch.nn.Module):
     """A network that is never right."""
 
-    def forward(self, x, c_noise, mask, labels):
+    def forward(self, x, *_):
         return 1e6 + x
 
 
@@ -119,12 +124,15 @@ def test_at_the_boundary_the_noisy_image_is_the_target():
 def test_the_generator_is_asked_for_its_part_without_dropout():
     calls, spy = spies()
     mask, labels = torch.zeros(3, 8, dtype=torch.int16), torch.tensor([4, 5, 6])
-    batch, _ = on_grid(11, generated=torch.tensor([True, False, True]), mask=mask, labels=labels)
+    augment = torch.rand(3, 9)
+    told = {"mask": mask, "labels": labels, "augment": augment}
+    batch, _ = on_grid(11, generated=torch.tensor([True, False, True]), **told)
     consistency_loss(spy("student"), spy("teacher"), spy("generator"), METHODS["gaf"], batch)
-    name, x, sigma, its_mask, its_labels, records = calls[0]
+    name, x, sigma, its_mask, its_labels, its_augment, records = calls[0]
     r = batch.r[[0, 2]]
     assert (name, sigma.tolist(), its_mask) == ("generator", r.tolist(), None)
     assert its_labels.tolist() == [4, 6]
+    assert torch.equal(its_augment, augment[[0, 2]])
     assert not records
     noisy = batch.x0[[0, 2]] + r.view(2, 1, 1, 1) * batch.noise[[0, 2]]
     torch.testing.assert_close(x, noisy)
@@ -197,8 +205,8 @@ def test_a_teacher_with_another_mask_would_show_in_the_loss(noisy_unet):
     t = torch.full((4,), 1.0)
     batch = Batch(torch.rand(4, 1, 4, 4), torch.randn(4, 1, 4, 4), t, t - 1e-3, mask=mask)
 
-    def wrong(x, sigma, _, labels):
-        return denoiser(x, sigma, other, labels)
+    def wrong(x, sigma, _, *rest):
+        return denoiser(x, sigma, other, *rest)
 
     shared = consistency_loss(denoiser, denoiser, None, ICT, batch).mean()
     apart = consistency_loss(denoiser, wrong, None, ICT, batch).mean()

@@ -17,9 +17,14 @@ class Wild(nn.Module):
         self.dtype = dtype
 
     def forward(
-        self, x: Tensor, c_noise: Tensor, mask: Tensor | None, labels: Tensor | None
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        mask: Tensor | None,
+        labels: Tensor | None,
+        augment: Tensor | None,
     ) -> Tensor:
-        self.seen = (x, c_noise, mask, labels)
+        self.seen = (x, c_noise, mask, labels, augment)
         return (1e4 * (x + 1).exp() + c_noise[:, None, None, None]).to(self.dtype or x.dtype)
 
 
@@ -62,14 +67,15 @@ def test_the_boundary_holds_when_the_network_works_in_bfloat16():
     assert torch.equal(out, x)
 
 
-def test_each_image_has_its_own_level_and_mask_and_labels_pass_through():
+def test_each_image_has_its_own_level_and_the_rest_passes_through():
     network, mask = Wild(), torch.zeros(2, 3, dtype=torch.int16)
-    labels = torch.tensor([1, -1])
+    labels, augment = torch.tensor([1, -1]), torch.zeros(2, 9)
     denoiser = Denoiser(network, Scalings())
     x, sigma = torch.ones(2, 1, 2, 2), torch.tensor([0.5, 80.0])
-    out = denoiser(x, sigma, mask, labels)
+    out = denoiser(x, sigma, mask, labels, augment)
     assert network.seen[2] is mask
     assert network.seen[3] is labels
+    assert network.seen[4] is augment
     torch.testing.assert_close(network.seen[0][:, 0, 0, 0], 1 / (sigma**2 + 0.25).sqrt())
     torch.testing.assert_close(out[:1], denoiser(x[:1], sigma[:1]))
     torch.testing.assert_close(out[1:], denoiser(x[1:], sigma[1:]))

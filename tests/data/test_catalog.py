@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from ictsweep.data import DataConfig, load
+from ictsweep import schema
+from ictsweep.data import DataConfig, load, location, prepare
 from ictsweep.errors import UserError
+from tests.data.scripted import Scripted
 
 
 def pictures(*shape: int, dtype: type = np.uint8):
@@ -136,8 +140,79 @@ def test_a_folder_is_not_a_file(tmp_path):
         read(tmp_path / "a.npz")
 
 
-def test_the_path_belongs_to_array_alone():
-    with pytest.raises(ValueError, match="'array' needs a path"):
+def test_which_data_take_a_path():
+    with pytest.raises(ValueError, match=r"'array' needs a path: the \.npz or \.npy file"):
         DataConfig(name="array")
+    with pytest.raises(ValueError, match="'prepared' needs a path: the folder that `ictsweep prep"):
+        DataConfig(name="prepared")
     with pytest.raises(ValueError, match=r"'digits' takes no path \(got 'a\.npz'\)"):
         DataConfig(name="digits", path="a.npz")
+
+
+def test_locations():
+    assert location(DataConfig(name="digits")) is None
+    assert location(DataConfig(name="array", path="a.npz")) == Path("a.npz")
+    assert location(DataConfig(name="prepared", path="faces")) == Path("faces")
+    assert location(DataConfig(name="cifar10")) == Path(".ictsweep/data/cifar10")
+    assert location(DataConfig(name="imagenet64")) == Path(".ictsweep/data/imagenet64")
+    assert location(DataConfig(name="imagenet64", path="/data/in")) == Path("/data/in")
+
+
+def test_data_that_are_not_prepared_name_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = (
+        r"\.ictsweep/data/cifar10: CIFAR-10 is not prepared here; "
+        r"run `ictsweep prepare cifar10`, or set data\.path to where it was prepared"
+    )
+    with pytest.raises(UserError, match=f"^{message}$"):
+        load(DataConfig(name="cifar10"))
+    message = r"in: ImageNet-64 is not .* `ictsweep prepare imagenet64 --from ARCHIVES --to in`"
+    with pytest.raises(UserError, match=message):
+        load(DataConfig(name="imagenet64", path="in"))
+    message = "faces: pictures are not prepared here; run `ictsweep prepare folder PICTURES"
+    with pytest.raises(UserError, match=message):
+        load(DataConfig(name="prepared", path="faces"))
+
+
+def test_the_users_own_files_are_not_named_as_the_target(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("pics").mkdir()
+    message = "run `ictsweep prepare folder PICTURES --to pics`, or correct data.path"
+    with pytest.raises(UserError, match=message):
+        load(DataConfig(name="prepared", path="pics"))
+    (Path("pics") / "a.png").touch()
+    message = "run `ictsweep prepare folder pics --to pics-prepared` and name pics-prepared instead"
+    with pytest.raises(UserError, match=message):
+        load(DataConfig(name="prepared", path="pics"))
+    with pytest.raises(
+        UserError, match="run `ictsweep prepare cifar10 --to pics-prepared`, or set"
+    ):
+        load(DataConfig(name="cifar10", path="pics"))
+
+
+def test_a_half_written_folder_is_not_found(tmp_path):
+    steps = prepare(Scripted(), tmp_path / "made")
+    for _ in range(30):
+        next(steps)
+    steps.close()
+    for folder in ("made", ".made.partial"):
+        with pytest.raises(UserError, match="pictures are not prepared here"):
+            load(DataConfig(name="prepared", path=str(tmp_path / folder)))
+
+
+def test_prepared_data(tmp_path):
+    list(prepare(Scripted(), tmp_path / "made"))
+    images = load(DataConfig(name="prepared", path=str(tmp_path / "made")))
+    assert torch.equal(images.pixels, torch.from_numpy(Scripted().pixels()))
+    with pytest.raises(UserError, match=r"made: holds prepared pictures of kind 'scripted', not "):
+        load(DataConfig(name="cifar10", path=str(tmp_path / "made")))
+
+
+def test_the_probability_of_augmentation():
+    assert DataConfig(name="digits").augment == 0
+    config, problems = schema.read(DataConfig, {"name": "digits", "augment": 0.12})
+    assert not problems
+    assert config == DataConfig(name="digits", augment=0.12)
+    for wrong in (-0.1, 1.1, "much"):
+        _, problems = schema.read(DataConfig, {"name": "digits", "augment": wrong})
+        assert [problem.path for problem in problems] == [("augment",)]

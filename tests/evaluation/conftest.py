@@ -1,7 +1,9 @@
+from collections import deque
+
 import pytest
 
 from ictsweep.data import DataConfig, load
-from ictsweep.evaluation import EvaluateConfig, prepare
+from ictsweep.evaluation import EvaluateConfig, Evaluator, open_evaluator
 from ictsweep.evaluation import classifier as recipe
 
 
@@ -22,10 +24,16 @@ def evaluator(digits, cache):
 
 
 def evaluator_of(data, cache, **config):
-    return prepare(
+    return built(open_evaluator(
         data.pixels, data.labels, data.name, data.digest,
         EvaluateConfig(every_kimg=1, **config), seed=5, cache=cache, ema="power 0.05",
-    )  # fmt: skip
+    ))  # fmt: skip
+
+
+def built(evaluator: Evaluator) -> Evaluator:
+    """The evaluator, what it compares with computed."""
+    deque(evaluator.reference.build(), maxlen=0)
+    return evaluator
 
 
 @pytest.fixture

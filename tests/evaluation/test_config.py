@@ -1,11 +1,20 @@
 import pytest
 
 from ictsweep.evaluation import (
+    CifarResNetFeatures,
+    ClassifierFeatures,
+    Dinov2Features,
     EvaluateConfig,
+    InceptionFeatures,
+    TorchScriptFeatures,
+    below_dimension,
     default_mid_sigma,
+    dimension,
+    distance_keys,
     level_problems,
     metric_key,
     metric_keys,
+    sampled_steps,
 )
 
 
@@ -35,7 +44,74 @@ def test_what_an_evaluation_yields(changes, keys):
 
 
 def test_one_step_has_the_plain_name():
-    assert [metric_key(k) for k in (1, 2, 3, 12)] == ["fd", "fd_2step", "fd_3step", "fd_12step"]
+    assert [metric_key("fd", k) for k in (1, 2, 3, 12)] == [
+        "fd",
+        "fd_2step",
+        "fd_3step",
+        "fd_12step",
+    ]
+    assert [metric_key("kid", k) for k in (1, 2, "ode")] == ["kid", "kid_2step", "kid_ode"]
+
+
+def test_every_metric_of_every_way_of_sampling_has_a_name():
+    several = config(features=InceptionFeatures(), metrics=("fid", "precision"), steps=(2, 1))
+    assert sampled_steps(several, diffusion=False) == (1, 2)
+    expected = ("fid", "precision", "fid_2step", "precision_2step")
+    assert metric_keys(several, diffusion=False) == expected
+    assert metric_keys(several, diffusion=True) == ("fid_ode", "precision_ode")
+
+
+def test_only_distances_can_be_minimised():
+    every = config(features=InceptionFeatures(), metrics=InceptionFeatures().metrics, steps=(2,))
+    assert distance_keys(every, diffusion=False) == ("fid_2step", "kid_2step")
+    assert distance_keys(every, diffusion=True) == ("fid_ode", "kid_ode")
+    assert distance_keys(config(metrics=("recall",)), diffusion=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("features", "frechet"), [(ClassifierFeatures(), "fd"), (InceptionFeatures(), "fid")]
+)
+def test_without_metrics_the_frechet_distance_is_measured(features, frechet):
+    assert config(features=features).measured == (frechet,)
+    assert config(features=features, metrics=("precision",)).measured == ("precision",)
+
+
+@pytest.mark.parametrize(
+    ("features", "metrics", "message"),
+    [
+        (ClassifierFeatures(), ("fid",), r"\['fid'\]: FID is the name for Inception features, not "
+         "for features classifier; these give fd, kd, precision, recall"),
+        (TorchScriptFeatures(path="x"), ("fd", "kid"), "KID is the name for Inception features"),
+        (ClassifierFeatures(), ("is",), r"the Inception score \(is\) needs Inception features, not "
+         "features classifier; these give fd, kd"),
+        (InceptionFeatures(), ("fd",), "fd is the name where features are not Inception's, not for "
+         "features inception; these give fid, kid, precision, recall, is"),
+        (ClassifierFeatures(), ("fd", "kd", "fd"), r"\['fd', 'kd', 'fd'\]: fd is listed twice"),
+    ],
+)  # fmt: skip
+def test_metrics_that_the_features_do_not_give(features, metrics, message):
+    with pytest.raises(ValueError, match=message):
+        config(features=features, metrics=metrics)
+
+
+def test_dimensions_that_are_known_without_a_file():
+    known = [ClassifierFeatures(), InceptionFeatures(), CifarResNetFeatures(path="x")]
+    assert [dimension(features) for features in known] == [64, 2048, 64]
+    assert dimension(TorchScriptFeatures(path="x")) is None
+    assert dimension(Dinov2Features()) is None
+
+
+@pytest.mark.parametrize(
+    ("images", "key", "wrong"),
+    [
+        (64, "fd", True), (65, "fd", False), (64, "fd_2step", True), (64, "kd", False),
+        (32, "fd_ode", False),
+    ],
+)  # fmt: skip
+def test_a_distance_below_the_dimension_ranks_nothing(images, key, wrong):
+    found = below_dimension(config(images=images), key, 64, diffusion=False)
+    expected = f"got {images}; {key} of no more samples than 64 features comes from a singular"
+    assert found.startswith(expected) if wrong else found == ""
 
 
 @pytest.mark.parametrize(
@@ -44,8 +120,8 @@ def test_one_step_has_the_plain_name():
         (((1.0, 4.0),), r"the levels of a schedule must descend, got \[1.0, 4.0\]"),
         (((4.0, 4.0),), "must descend"),
         (((),), r"one intermediate noise level or more, got \[\]"),
-        (((0.7,),), r"schedule \[0.7\] and steps \[1, 2\] would both be called fd_2step"),
-        (((4.0, 1.0), (3.0, 1.0)), r"\[3.0, 1.0\] and schedule \[4.0, 1.0\] .* called fd_3step"),
+        (((0.7,),), r"schedule \[0.7\] and steps \[1, 2\] both take 2 steps"),
+        (((4.0, 1.0), (3.0, 1.0)), r"\[3.0, 1.0\] and schedule \[4.0, 1.0\] both take 3 steps"),
     ],
 )
 def test_schedules_that_cannot_be(schedules, message):

@@ -1,5 +1,6 @@
 import fcntl
 import os
+import resource
 import threading
 import time
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from ictsweep.errors import UserError
 from ictsweep.evaluation.files import cached
 from ictsweep.files import write_atomic
 
@@ -70,6 +72,22 @@ def test_a_failed_build_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         cached(tmp_path, "a", fail)
     assert cached(tmp_path, "a", build(1, []))[1] == {"value": 1}
+
+
+def test_a_full_disk_is_one_error_and_what_was_there_stays(tmp_path):
+    cached(tmp_path, "a", build(1, []))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # no file may grow beyond 100 bytes
+    try:
+        with pytest.raises(
+            UserError, match=r"b\.pt: [\d,]+ bytes cannot be written \(File too large"
+        ):
+            cached(tmp_path, "b", build(2, []))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert cached(tmp_path, "a", build(3, []))[1] == {"value": 1}
+    assert cached(tmp_path, "b", build(2, []))[1] == {"value": 2}
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

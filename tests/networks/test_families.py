@@ -8,7 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ictsweep.networks import PRESETS, ADMConfig, UNetConfig, architecture, build
+from ictsweep.networks import (
+    AUGMENT_LABELS,
+    PRESETS,
+    ADMConfig,
+    UNetConfig,
+    architecture,
+    build,
+)
 from ictsweep.networks.blocks import AddedLevel, Attention, Block, ScaledLevel
 
 SONG = UNetConfig(channels=8, channel_mult=(1, 2), blocks=1, attention=(4,), dropout=0.0)
@@ -90,7 +97,7 @@ def test_adm_adds_the_class_between_its_two_silus():
     _, c_noise = inputs(2)
     told = condition.outer(F.silu(condition.inner(condition.level(c_noise))))
     told[0] += condition.label.weight[:, 2]
-    torch.testing.assert_close(condition(c_noise, labels), F.silu(told))
+    torch.testing.assert_close(condition(c_noise, labels, None), F.silu(told))
 
 
 def test_song_adds_the_class_to_the_features_of_the_level():
@@ -100,7 +107,52 @@ def test_song_adds_the_class_to_the_features_of_the_level():
     features = condition.level(c_noise) + condition.label.bias
     features[0] += math.sqrt(3) * condition.label.weight[:, 2]
     told = F.silu(condition.outer(F.silu(condition.inner(features))))
-    torch.testing.assert_close(condition(c_noise, labels), told)
+    torch.testing.assert_close(condition(c_noise, labels, None), told)
+
+
+def test_adm_adds_the_augmentation_before_its_first_layer():
+    network = loud(dataclasses.replace(ADM, augment=True))
+    condition, done = network.condition, torch.randn(2, AUGMENT_LABELS, generator=generator(2))
+    _, c_noise = inputs(2)
+    told = condition.level(c_noise) + done @ condition.augment.weight.T
+    told = F.silu(condition.outer(F.silu(condition.inner(told))))
+    torch.testing.assert_close(condition(c_noise, None, done), told)
+
+
+def test_song_adds_the_augmentation_to_the_features_of_the_level():
+    network = loud(dataclasses.replace(SONG, augment=True))
+    condition, done = network.condition, torch.randn(2, AUGMENT_LABELS, generator=generator(2))
+    _, c_noise = inputs(2)
+    told = condition.level(c_noise) + done @ condition.augment.weight.T
+    told = F.silu(condition.outer(F.silu(condition.inner(told))))
+    torch.testing.assert_close(condition(c_noise, None, done), told)
+
+
+@pytest.mark.parametrize("config", [SONG, ADM])
+def test_augmentation_matters_and_zero_is_none(config):
+    network, (x, c_noise) = loud(dataclasses.replace(config, augment=True)), inputs(2)
+    plain = network(x, c_noise)
+    assert torch.equal(network(x, c_noise, augment=torch.zeros(2, AUGMENT_LABELS)), plain)
+    turned = torch.zeros(2, AUGMENT_LABELS)
+    turned[1, 3] = -2.0
+    changed = network(x, c_noise, augment=turned)
+    assert torch.allclose(changed[0], plain[0], atol=1e-6)
+    assert (changed[1] - plain[1]).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="augment for a network of augment False"):
+        loud(config)(x, c_noise, augment=turned)
+
+
+def test_a_new_adm_takes_no_notice_of_augmentation_and_learns_to():
+    network = build(dataclasses.replace(ADM, augment=True), SHAPE, generator())
+    weight = network.condition.augment.weight
+    assert not weight.any()
+    for name, parameter in network.named_parameters():
+        if "augment" not in name:
+            nn.init.normal_(parameter, std=0.2, generator=generator(1))
+    network(*inputs(2), augment=torch.ones(2, AUGMENT_LABELS)).square().sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.abs().max() > 0
+    assert build(dataclasses.replace(SONG, augment=True), SHAPE).condition.augment.weight.any()
 
 
 @pytest.mark.parametrize("config", [SONG, ADM])
@@ -145,6 +197,7 @@ def test_all_else_is():
     for changed in (
         dataclasses.replace(SONG, blocks=2),
         dataclasses.replace(SONG, classes=2),
+        dataclasses.replace(SONG, augment=True),
         dataclasses.replace(SONG, embedding="fourier"),
         ADM,
     ):

@@ -1,5 +1,6 @@
 """Published weights: read as data, refused by name where anything is not as it should be."""
 
+import dataclasses
 import os
 import pickle
 
@@ -100,6 +101,20 @@ def test_weights_find_their_places(tmp_path, kind, own):
     weights = edm_weights(write(tmp_path / "n.pkl", snapshot(inside))).weights
     for theirs, ours in {**SHARED, **own}.items():
         assert torch.equal(weights[ours], tensor(inside, theirs)), theirs
+
+
+def test_what_it_learnt_of_augmentation_is_kept_where_it_is_wanted(tmp_path):
+    inside = model("SongUNet")
+    path = write(tmp_path / "n.pkl", snapshot(inside))
+    key = "condition.augment.weight"
+    assert key not in edm_weights(path).weights
+    kept = edm_weights(path, augment=True)
+    assert kept.config == dataclasses.replace(SONG, augment=True)
+    assert torch.equal(kept.weights[key], tensor(inside, "map_augment.weight"))
+    build(kept.config, kept.image_shape).load_state_dict(kept.weights)
+    other = write(tmp_path / "m.pkl", snapshot(model("DhariwalUNet")))
+    with pytest.raises(PretrainedError, match="trained without augmentation labels: leave network"):
+        edm_weights(other, augment=True)
 
 
 def test_queries_keys_and_values_are_told_apart(tmp_path):

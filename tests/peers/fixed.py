@@ -27,9 +27,7 @@ class Fixed(torch.nn.Module):
         super().__init__()
         self.tilt = tilt
 
-    def forward(
-        self, x: Tensor, c_noise: Tensor, mask: Any = None, labels: Any = None, **_: Any
-    ) -> Tensor:
+    def forward(self, x: Tensor, c_noise: Tensor, *_: Any, **__: Any) -> Tensor:
         c = c_noise.view(-1, 1, 1, 1)
         return torch.tanh(x + self.tilt * x.roll(1, -1) + c) - 0.2 * c
 

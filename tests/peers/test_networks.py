@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ictsweep.consistency import Denoiser, Scalings
 from ictsweep.networks import (
+    AUGMENT_LABELS,
     PRESETS,
     ADMConfig,
     NetworkConfig,
@@ -97,8 +98,10 @@ def disagreement(theirs: nn.Module, config: NetworkConfig, shape=SHAPE) -> float
     if config.classes:
         labels = torch.tensor([0, -1, config.classes - 1])
         hot = torch.eye(config.classes + 1).double()[labels][:, :-1]
+    done = normal(3, AUGMENT_LABELS) if config.augment else None
     x, again = (x.clone().requires_grad_() for _ in range(2))
-    expected, got = theirs(x, c_noise, hot), ours(again, c_noise, labels=labels)
+    expected = theirs(x, c_noise, hot, done)
+    got = ours(again, c_noise, labels=labels, augment=done)
     (expected * weights).sum().backward()
     (got * weights).sum().backward()
     gradients = {name: p.grad for name, p in theirs.named_parameters()}
@@ -108,7 +111,7 @@ def disagreement(theirs: nn.Module, config: NetworkConfig, shape=SHAPE) -> float
     return max(worst)
 
 
-@pytest.mark.parametrize("classes", [0, 5])
+@pytest.mark.parametrize(("classes", "augment"), [(0, False), (5, False), (5, True)])
 @pytest.mark.parametrize(
     ("kind", "arguments", "config"),
     [
@@ -122,9 +125,11 @@ def disagreement(theirs: nn.Module, config: NetworkConfig, shape=SHAPE) -> float
         ("DhariwalUNet", ADM, OUR_ADM),
     ],
 )
-def test_networks_of_edm(kind, arguments, config, classes):
-    theirs = getattr(edm(), kind)(16, 3, 3, label_dim=classes, dropout=0.0, **arguments)
-    assert disagreement(theirs, dataclasses.replace(config, classes=classes)) <= 1e-6
+def test_networks_of_edm(kind, arguments, config, classes, augment):
+    told = {"label_dim": classes, "augment_dim": AUGMENT_LABELS if augment else 0}
+    theirs = getattr(edm(), kind)(16, 3, 3, dropout=0.0, **told, **arguments)
+    ours = dataclasses.replace(config, classes=classes, augment=augment)
+    assert disagreement(theirs, ours) <= 1e-6
 
 
 def test_the_network_of_generator_augmentation():

@@ -63,12 +63,27 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "actions": steps}
         self._post("/actions", {"actions": [mouse]})
 
+    def press(self, key: str) -> None:
+        """One key, as a keyboard sends it: a name of DevTools ("Tab", "Enter", "ArrowLeft")."""
+        code = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}[key]
+        what = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self._devtools("Input.dispatchKeyEvent", {"type": "keyDown", **what, **text})
+        self._devtools("Input.dispatchKeyEvent", {"type": "keyUp", **what})
+
     def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """The size and colour scheme that the page sees."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self._devtools("Emulation.setDeviceMetricsOverride", metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._devtools("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self._devtools("Emulation.setEmulatedMedia", {"media": "", "features": [scheme]})
+
+    def paper(self, width: int) -> None:
+        """As if it were printed on a sheet so wide (pixels, without margins), until `look`."""
+        metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        self._devtools("Emulation.setDeviceMetricsOverride", metrics)
+        self._devtools("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+        self.run("dispatchEvent(new Event('beforeprint'))")
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
         """A PNG of the whole page, or of what is in sight."""
@@ -92,6 +107,12 @@ class Browser:
         return [
             address for address in asked if not address.startswith(("data:", "blob:", "chrome:"))
         ]
+
+    def busy(self) -> float:
+        """CPU seconds that the page's main thread has worked since the first call."""
+        self._devtools("Performance.enable", {"timeDomain": "threadTicks"})
+        found = self._devtools("Performance.getMetrics", {})["metrics"]
+        return next(metric["value"] for metric in found if metric["name"] == "TaskDuration")
 
     def close(self) -> None:
         """End the session and its processes."""

@@ -82,7 +82,9 @@ def methods() -> dict[str, Any]:
 class Script:
     """What happens in the study: which trials fail or diverge (at their second rung), how much
     seeds scatter (log units), how much the configuration matters (1 as scripted, 0 not at all),
-    whose passport is odd.
+    whose passport is odd. `cut`: what ends a trial's launches before they measure anything, once
+    each in turn. With `gpus` the log is one of version 2: it says when processes left and what
+    their time went to.
     """
 
     fail: Mapping[int, str] = field(
@@ -93,6 +95,8 @@ class Script:
     effect: float = 1.0
     passports: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     pictures: bool = True
+    cut: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    gpus: float = 0.0
 
 
 def write_study(
@@ -131,6 +135,7 @@ def _events(spec: StudySpec, script: Script) -> Iterator[Event]:
         Event(kind="study", time=START, data={"version": LOG_VERSION, "slots": 2, "host": "node"})
     ]
     params: dict[int, Mapping[str, Any]] = {}
+    launched: dict[int, float] = {}
     while facts or not engine.finished:
         event = facts.pop(0) if facts else engine.due(clock.now)
         if event is None:
@@ -139,9 +144,37 @@ def _events(spec: StudySpec, script: Script) -> Iterator[Event]:
         if event.kind == "ask":
             assert event.trial is not None
             params[event.trial] = event.data["params"]
-            facts = [Event(kind="launch", time=clock.now, trial=event.trial, data={"attempt": 1})]
+        if event.kind in ("ask", "retry"):
+            facts = [_launch(event, script, clock), *facts]
+        elif event.kind == "launch":
+            launched[event.trial or 0] = event.time
+        elif script.gpus and event.trial in launched and _ends(event):
+            facts = [_leave(event, script, launched.pop(event.trial)), *facts]
         engine.apply(event)
         yield event
+
+
+def _launch(event: Event, script: Script, clock: "_Clock") -> Event:
+    """The launch that an `ask` or a `retry` leads to."""
+    again = {key: event.data[key] for key in ("attempt", "halvings") if event.kind == "retry"}
+    gpus = {"gpus": script.gpus} if script.gpus else {}
+    data = {"attempt": 0, **again, **gpus}
+    return Event(kind="launch", time=clock.now, trial=event.trial, data=data)
+
+
+def _ends(event: Event) -> bool:
+    """Whether a trial's processes go after this."""
+    return event.kind == "fail" or (event.kind == "verdict" and event.data["action"] != "continue")
+
+
+def _leave(event: Event, script: Script, launched: float) -> Event:
+    """The end of a launch; who was killed did not say what its time went to."""
+    seconds = event.time - launched
+    shares = {"startup_s": 0.12, "train_s": 0.66, "evaluate_s": 0.14, "idle_s": 0.08}
+    killed = event.kind == "fail" and event.data["kind"] in ("lost", "preempted")
+    phases = {} if killed else {name: share * seconds for name, share in shares.items()}
+    data = {"seconds": seconds, "gpus": script.gpus, "phases": phases}
+    return Event(kind="leave", time=event.time, trial=event.trial, data=data)
 
 
 @dataclass
@@ -183,23 +216,27 @@ def _next_facts(
     engine: Engine, spec: StudySpec, script: Script, params: Mapping[int, Any], clock: _Clock
 ) -> list[Event]:
     """What the trial that is due first reports on its way to its rung."""
-    number = min(engine.outstanding(), key=lambda n: (engine.flights[n].arrives, n))
+    number = min(engine.to_train(), key=lambda n: (engine.flights[n].arrives, n))
     rung = engine.flights[number].rung
     kimg = spec.rungs[rung]
+    before = engine.launch(number)[0]
+    if before < len(script.cut.get(number, ())):
+        return [_failure(engine, number, script.cut[number][before], clock.train(25))]
     if number in script.fail:
-        return [_failure(number, script.fail[number], clock.train(10))]
+        return [_failure(engine, number, script.fail[number], clock.train(10))]
     if number in script.diverge and rung == 1:
         text = "diverged: loss inf, gradient norm nan at 51.2 kimg, N = 81"
         return [
             *_measures(number, spec, script, params[number], rung, clock, upto=32),
-            _failure(number, text, clock.now),
+            _failure(engine, number, text, clock.now),
         ]
     return _measures(number, spec, script, params[number], rung, clock, upto=kimg)
 
 
-def _failure(number: int, text: str, time: float) -> Event:
+def _failure(engine: Engine, number: int, text: str, time: float) -> Event:
     kind, message = text.split(": ", 1)
-    return Event(kind="fail", time=time, trial=number, data={"kind": kind, "message": message})
+    data = {"kind": kind, "message": message, "attempt": engine.launch(number)[0]}
+    return Event(kind="fail", time=time, trial=number, data=data)
 
 
 def _measures(
@@ -238,7 +275,8 @@ def _measurement(
         errors={"fd": 0.02 * value, "fd_2step": 0.015 * value},
         passports={"fd": passport, "fd_2step": {**passport, "steps": 2, "levels": [80.0, 0.821]}},
         levels=10 * 2 ** min(7, int(8 * kimg / run)) + 1, loss=0.02, grad_norm=0.4,
-        train_s=0.18 * kimg, evaluate_s=1.1, samples=f"samples/{run:06d}-{kimg:06d}.png",
+        train_s=(0.05 if script.gpus else 0.18) * kimg, evaluate_s=0.2 if script.gpus else 1.1,
+        samples=f"samples/{run:06d}-{kimg:06d}.png",
     )  # fmt: skip
 
 

@@ -1,24 +1,51 @@
 """Reads a written page back: what it says, not what it was made from."""
 
 import base64
-import html
-import io
+import json
 import re
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
+
+
+def data_of(text: str) -> dict[str, Any]:
+    """What the page's scripts are given."""
+    found = re.search(r'<script type="application/json" id="study"[^>]*>(.*?)</script>', text, re.S)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def column(packed: dict[str, str]) -> list[float]:
+    """Numbers that were written as bytes."""
+    array = np.frombuffer(base64.b64decode(packed["b"]), dtype=f"<{packed['t']}")
+    return array.tolist()
 
 
 def trials_of_page(page: Path) -> dict[int, tuple[str, float]]:
-    """(state, value at the last rung reached) of every row of the page's table, by trial.
-
-    The state is the table's own; the value is that of the CSV which the page offers for it.
+    """(state, value at the last rung reached) of every trial that the page's table has: the state
+    is the table's own text, the value the exact number that its CSV has.
     """
-    text = page.read_text()
-    link = re.search(r'class="csv" href="data:text/csv;base64,([^"]+)"', text)
-    assert link is not None
-    frame = pd.read_csv(io.StringIO(base64.b64decode(html.unescape(link[1])).decode()))
-    values = dict(zip(frame["trial"], frame["at_reached"], strict=True))
-    rows = re.findall(r'<tr data-trial="(\d+)" data-label="(\w+)"', text)
-    states = {"stopped": "pruned"}
-    return {int(n): (states.get(label, label), float(values[int(n)])) for n, label in rows}
+    table = data_of(page.read_text())["table"]
+    heads = {col["head"]: col for col in table["columns"]}
+    values = column(heads["last rung"].get("exact") or heads["last rung"]["keys"])
+    states = {"stopped": "pruned", "diverged": "pruned"}
+    labels = heads["state"]["texts"]
+    return {
+        int(n): (states.get(label, label), value)
+        for n, label, value in zip(table["numbers"], labels, values, strict=True)
+    }
+
+
+def points_of_page(page: Path) -> dict[tuple[int, int, int], float]:
+    """Every value of the minimised metric on the page, by trial, length of run and time in it."""
+    data = data_of(page.read_text())
+    points = data["points"]
+    runs = np.array(column(points["runs"]), dtype=int).reshape(-1, 4)
+    kimg, values = column(points["kimg"]), column(points["value"])
+    numbers = [trial["n"] for trial in data["trials"]]
+    return {
+        (numbers[place], int(length), int(kimg[i])): values[i]
+        for place, length, first, end in runs
+        for i in range(first, end)
+    }

@@ -1,6 +1,7 @@
 """The page in a real browser, opened from disk: it draws, it is silent, its controls work."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,11 @@ from ictsweep.report.theme import PALETTE
 from ictsweep.report.view import StudyView
 from tests.report.browser import MISSING, Browser, browser
 from tests.report.fixture import Script, space, write_study
-from tests.report.test_page import HOSTILE
+from tests.report.test_page import HOSTILE, PLOTLY
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no browser here: {MISSING} missing")
 
-SHOWN = """
-return [...document.querySelectorAll('#table tbody tr:not([hidden])')].map(r => +r.dataset.trial);
-"""
+SHOWN = "return app.shownTrials()"
 SEARCH = """
 const search = document.getElementById('search');
 search.value = arguments[0];
@@ -28,11 +27,14 @@ const axes = document.querySelectorAll('#plot-parallel .axis-brush .background')
 const box = axes[arguments[0]].getBoundingClientRect();
 return [box.x + box.width / 2, box.y, box.height];
 """
-
-RESET = """
-document.getElementById('clear').click();
-document.querySelectorAll('.chip[aria-pressed=false]').forEach((chip) => chip.click());
-"""
+GO = "location.hash = arguments[0]; return new Promise(r => setTimeout(r, 80)).then(app.settled)"
+VIEW = "return new Promise(r => setTimeout(() => r(document.body.dataset.view), 80))"
+TEXT = "return document.querySelector(arguments[0]).textContent"
+TABS = "return [...document.querySelectorAll('[data-tab]')].map(tab => tab.dataset.tab)"
+EMIT = "app.plot(arguments[0]).emit(arguments[1], {points: arguments[2]})"
+DRAW = "return app.draw(arguments[0]).then(() => 1)"
+LENGTH = "return typeof app === 'undefined' ? 0 : app.trials.length"
+TRIAL = "[data-panel=trial]"
 
 
 @pytest.fixture(scope="module")
@@ -53,31 +55,59 @@ def opened(chromium: Browser, page: Path) -> Browser:
 
 @pytest.fixture
 def tab(opened: Browser) -> Browser:
-    """That page as it was when it was opened, the order of its table apart."""
+    """That page, showing the table of all trials, nothing selected."""
     opened.look()
-    opened.run(SEARCH, "")
-    opened.run(RESET)
+    opened.run(
+        "app.pick(null); app.change({q: '', off: new Set(), hide: new Set(), sort: 1, down: false})"
+    )
+    opened.run(GO, "#trials")
+    opened.run("scrollTo(0, 0)")
     return opened
 
 
-def _errors(tab: Browser) -> list[str]:
+def errors(tab: Browser) -> list[str]:
+    """What the console called an error."""
     return [entry["message"] for entry in tab.log("browser") if entry["level"] == "SEVERE"]
 
 
 def test_silent_and_alone(opened: Browser, page: Path) -> None:
-    assert _errors(opened) == []
-    assert opened.requests() == [page.resolve().as_uri()]
+    library = (page.parent.parent / PLOTLY).resolve().as_uri()
+    assert sorted(opened.requests()) == sorted([page.resolve().as_uri(), library])
+    names = opened.run(TABS)
+    assert len(names) == 8
+    for name in names:
+        opened.run(GO, f"#{name}")
+        opened.run("window.scrollTo(0, 1e6); return new Promise(r => setTimeout(r, 150))")
+        opened.run("return app.settled().then(() => 1)")
+    assert errors(opened) == []
+    assert opened.requests() == []
     drawn = opened.run("return document.querySelectorAll('.plot .main-svg').length")
     assert drawn >= 10
 
 
+def test_the_first_screen_answers_five_questions(opened: Browser, view: StudyView) -> None:
+    """All of it in sight at once on a laptop, and without any script having drawn a thing."""
+    opened.run(GO, "#overview")
+    opened.look(width=1280, height=800)
+    boxes = opened.run(
+        "return [...document.querySelectorAll('.first article')].map(a => "
+        "[a.getBoundingClientRect().bottom + scrollY, a.querySelector('.question').textContent])"
+    )
+    assert len(boxes) == 5
+    assert max(bottom for bottom, _ in boxes) <= 800
+    text = opened.run("return document.querySelector('.first').textContent")
+    assert f"Trial {view.best}" in text
+    assert "Kendall" in text or "Too few to say" in text
+    assert opened.run("return document.querySelectorAll('.first .plot').length") == 0
+
+
 def test_every_trial_can_be_found(tab: Browser, view: StudyView) -> None:
     assert sorted(tab.run(SHOWN)) == [t.number for t in view.trials]
+    rows = tab.run("return [...document.querySelectorAll('#table [data-trial]')].length")
+    assert rows == len(view.trials)
     for trial in view.trials:
         tab.run(SEARCH, str(trial.number))
         assert trial.number in tab.run(SHOWN)
-    tab.run(SEARCH, "")
-    assert len(tab.run(SHOWN)) == len(view.trials)
 
 
 def test_search_filters(tab: Browser) -> None:
@@ -89,10 +119,9 @@ def test_search_filters(tab: Browser) -> None:
 
 
 def test_states_filter(tab: Browser, view: StudyView) -> None:
-    tab.run("document.querySelector('.chip[data-label=stopped]').click()")
-    assert (
-        tab.run("return document.querySelector('.chip[data-label=stopped]').ariaPressed") == "false"
-    )
+    chip = "document.querySelector('.chip[data-label=stopped]')"
+    tab.run(f"{chip}.click()")
+    assert tab.run(f"return {chip}.ariaPressed") == "false"
     rest = {t.number for t in view.trials if t.number == 13 or str(t.state) != "pruned"}
     assert set(tab.run(SHOWN)) == rest
 
@@ -121,24 +150,98 @@ def test_heads_sort(tab: Browser, view: StudyView) -> None:
     assert all(final is None for final in finals[len(values) :])  # without a value: last
 
 
-def test_brushing_filters_the_table(tab: Browser, view: StudyView) -> None:
+def test_columns_hide_and_the_csv_is_what_is_shown(tab: Browser, view: StudyView) -> None:
+    tab.run(SEARCH, "complete")
+    shown = tab.run(SHOWN)
+    lines = tab.run("return app.csv()").splitlines()
+    heads = lines[0].split(",")
+    assert len(lines) == 1 + len(shown)
+    place = heads.index("final")
+    values = [float(line.split(",")[place]) for line in lines[1:]]
+    assert values == [view.trial(n).final.value for n in shown]  # type: ignore[union-attr]
+    tab.run("app.change({hide: new Set([3])})")
+    assert "final" not in tab.run("return app.csv()").splitlines()[0].split(",")
+    hidden = "return [...document.querySelectorAll('thead th')].filter(h => h.hidden).length"
+    assert tab.run(hidden) == 1
+
+
+def test_brushing_filters_the_table_and_stands_in_the_address(
+    tab: Browser, view: StudyView
+) -> None:
     """A real drag over the top of the axis "reached" leaves the trials that got to the end."""
     tab.run("document.getElementById('plot-parallel').scrollIntoView({block: 'center'})")
     x, top, height = tab.run(MIDDLE, 5)
     tab.drag((x, top + 2), (x, top + 0.3 * height))
     finished = {t.number for t in view.measured_at(288)}
     assert set(tab.run(SHOWN)) == finished
-    assert not tab.run("return document.getElementById('clear').hidden")
+    address = tab.run("return location.hash")
+    assert "pick=" in address
+    tab.run(GO, "#curves")
+    count = "return document.getElementById('picked-count').textContent"
+    assert tab.run(count) == f"{len(finished)} trials selected"
+    added = "return app.plot('curves').data.filter(t => /selected/.test(t.name))"
+    owners = {n for trace in tab.run(added) for n in trace["customdata"] if n is not None}
+    assert owners == finished
+    tab.run(GO, "#samples")
+    rows = tab.run("return [...document.querySelectorAll('#matrix li')].map(r => +r.dataset.trial)")
+    assert set(rows) == finished
     tab.run("document.getElementById('clear').click()")
+    tab.run(GO, "#trials")
     assert len(tab.run(SHOWN)) == len(view.trials)
-    assert _errors(tab) == []
+    tab.run("history.replaceState(null, '', '#');")
+    tab.run(GO, address)
+    assert set(tab.run(SHOWN)) == finished
+    assert errors(tab) == []
+
+
+def test_a_region_of_a_scatter_selects_too(tab: Browser) -> None:
+    tab.run(GO, "#space")
+    tab.run(DRAW, "slice-0")
+    tab.run(EMIT, "slice-0", "plotly_selected", [{"customdata": 3}, {"customdata": 4}])
+    assert tab.run("return [...app.state.pick]") == [3, 4]
+    tab.run("return app.settled().then(() => 1)")
+    dimmed = tab.run("return app.plot('slice-0').data.map(t => (t.selectedpoints || []).length)")
+    assert 2 in dimmed
+
+
+def test_a_point_opens_its_trial(tab: Browser, view: StudyView) -> None:
+    tab.run(GO, "#overview")
+    tab.run(DRAW, "evidence")
+    tab.run(EMIT, "evidence", "plotly_click", [{"customdata": view.best, "data": {}}])
+    assert tab.run("return location.hash").startswith(f"#trial-{view.best}")
+    text = tab.run(TEXT, TRIAL)
+    assert f"Trial {view.best}" in text
+    assert "network.dropout" in text
+    best = view.standing()
+    assert best[0].number == view.best
+    tab.run("document.querySelector('[rel=next]').click()")
+    tab.run(VIEW)
+    assert tab.run(TEXT, f"{TRIAL} h2") == f"Trial {best[1].number}"
+    tab.press("ArrowLeft")
+    assert tab.run("return location.hash").startswith(f"#trial-{view.best}")
+    assert errors(tab) == []
+
+
+def test_every_trial_has_a_page(tab: Browser, view: StudyView) -> None:
+    for trial in view.trials:
+        tab.run(GO, f"#trial-{trial.number}")
+        assert tab.run(VIEW) == "trial"
+        text = tab.run(TEXT, TRIAL)
+        assert f"Trial {trial.number}" in text
+        for failure in trial.failures:
+            assert failure in text
+        assert f"rank {trial.cards[0].rank} of" in text or trial.cards[0].rank is None
+    assert errors(tab) == []
 
 
 def test_dark_mode_repaints_page_and_figures(tab: Browser) -> None:
     light, dark = PALETTE["ink"]
+    tab.run(GO, "#overview")
+    tab.run(DRAW, "evidence")
     stroke = "return document.querySelector('#plot-evidence .yaxislayer-above text').style.fill"
     before = tab.run(stroke)
     tab.look(dark=True)
+    tab.run("return new Promise(r => setTimeout(r, 150)).then(app.settled)")
     assert tab.run("return getComputedStyle(document.body).color") == _rgb(dark)
     assert before == _rgb(light)
     assert tab.run(stroke) == _rgb(dark)
@@ -148,18 +251,74 @@ def _rgb(colour: str) -> str:
     return f"rgb({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)})"
 
 
-def test_nothing_sticks_out_on_a_phone(tab: Browser) -> None:
+def test_nothing_sticks_out_on_a_phone(tab: Browser, view: StudyView) -> None:
     tab.look(width=390, height=844)
-    assert tab.run("return document.documentElement.scrollWidth") <= 390
+    for name in (*tab.run(TABS), f"trial-{view.best}"):
+        tab.run(GO, f"#{name}")
+        assert tab.run("return document.documentElement.scrollWidth") <= 390, name
+
+
+def test_all_of_it_is_printed_and_fits_the_sheet(tab: Browser, view: StudyView) -> None:
+    """From the first screen: the table, the samples and the figures nobody has looked at."""
+    tab.run(GO, "#overview")
+    tab.look(dark=True)  # paper is light whatever the system is
+    tab.paper(688)
+    tab.run("return app.settled().then(() => 1)")
+    try:
+        assert tab.run("return document.documentElement.scrollWidth") <= 692  # a mark on the edge
+        answers = "return document.querySelector('.first').getBoundingClientRect().bottom + scrollY"
+        assert tab.run(answers) <= 940  # one sheet of A4 or Letter
+        assert tab.run("return document.querySelectorAll('#table tbody tr').length") == 18
+        assert tab.run("return document.querySelectorAll('#matrix li img').length") > 0
+        sizes = tab.run(
+            "return [...document.querySelectorAll('.plot')].filter(p => p.offsetParent)"
+            ".map(p => [p.id, p.querySelector('.main-svg')?.getBoundingClientRect().right])"
+        )
+        assert len(sizes) >= 10
+        assert [name for name, right in sizes if right is None or right > 689] == []
+        stroke = "return document.querySelector('#plot-evidence .yaxislayer-above text').style.fill"
+        assert tab.run(stroke) == _rgb(PALETTE["ink"][0])
+    finally:
+        tab.look()
+        tab.run("dispatchEvent(new Event('afterprint'))")
+    settled = "return new Promise(r => setTimeout(r, 300)).then(app.settled).then(() => "
+    drawn = (
+        settled + "[app.plot(arguments[0]).clientWidth, app.plot(arguments[0])._fullLayout.width])"
+    )
+    for name, panel in (("evidence", "overview"), ("timeline", "cost")):
+        tab.run(GO, f"#{panel}")
+        tab.run(f"document.getElementById('plot-{name}').scrollIntoView()")
+        available, width = tab.run(drawn, name)
+        assert width == available > 688, name  # and back to the screen's width
+
+
+def test_a_trials_page_is_printed_alone(tab: Browser) -> None:
+    tab.run(GO, "#trial-3")
+    tab.paper(688)
+    shown = "return [...document.querySelectorAll('.panel')].filter(p => p.offsetParent).length"
+    assert tab.run(shown) == 1
+    tab.run("dispatchEvent(new Event('afterprint'))")
 
 
 def test_copy_and_keyboard(tab: Browser) -> None:
-    tab.run("document.querySelector('[data-copy=yaml-best]').click()")
-    said = "return document.querySelector('[data-copy=yaml-best]').textContent"
-    later = f"return new Promise(r => setTimeout(() => r((() => {{{said}}})()), 100))"
+    tab.run(GO, "#reproduce")
+    button = "document.querySelector('[data-panel=reproduce] [data-copy=yaml-best]')"
+    tab.run(f"{button}.click()")
+    later = f"return new Promise(r => setTimeout(() => r({button}.textContent), 100))"
     assert tab.run(later) == "Copied"
-    controls = "document.querySelectorAll('a[href], button, input, .table, pre')"
+    controls = "document.querySelectorAll('a[href], button, input, select, .table, pre')"
     assert tab.run(f"return [...{controls}].every(control => control.tabIndex >= 0)")
+
+
+def test_tabs_and_table_by_keyboard_alone(tab: Browser) -> None:
+    tab.run(GO, "#overview")
+    tab.run("document.querySelector('[data-tab=overview]').focus()")
+    tab.press("Tab")
+    tab.press("Enter")
+    assert tab.run(VIEW) == "trials"
+    tab.run("document.querySelector('#table tbody a').focus()")
+    tab.press("Enter")
+    assert tab.run(VIEW) == "trial"
 
 
 def test_hostile_text_stays_text(chromium: Browser, tmp_path: Path) -> None:
@@ -173,7 +332,29 @@ def test_hostile_text_stays_text(chromium: Browser, tmp_path: Path) -> None:
     folder = write_study(tmp_path / "study", space(search=search), script)
     chromium.look()
     chromium.open(build(folder.path, tmp_path / "reports"))
-    assert _errors(chromium) == []
+    for name in ("trials", "space", "curves", "stopping", "samples", "cost", "trial-4"):
+        chromium.run(GO, f"#{name}")
+    assert errors(chromium) == []
     assert chromium.run("return document.querySelectorAll('img[src=x]').length") == 0
-    assert "alert(1)" in chromium.run("return document.getElementById('stops').textContent")
+    assert "alert(1)" in chromium.run(TEXT, TRIAL)
+    assert "alert(1)" in chromium.run(TEXT, "[data-panel=stopping]")
     assert json.dumps(chromium.requests()).count("http") == 0
+
+
+def test_an_open_page_follows_the_study_and_keeps_its_place(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    early = write_study(tmp_path / "a", script=Script(pictures=False), until=60)
+    page = build(early.path, tmp_path / "reports", live=True)
+    chromium.look()
+    chromium.open(page)
+    chromium.run(GO, "#stopping")
+    before = chromium.run("return app.trials.length")
+    whole = write_study(tmp_path / "b", script=Script(pictures=False))
+    assert build(whole.path, tmp_path / "reports") == page
+    chromium.run("app.askForNewer()")
+    deadline = time.monotonic() + 20
+    while chromium.run(LENGTH) <= before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert chromium.run(VIEW) == "stopping"

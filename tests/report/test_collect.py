@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ictsweep.errors import StudyError
+from ictsweep.evaluation import BELOW as MARK
 from ictsweep.records import State
 from ictsweep.report.collect import collect
-from ictsweep.report.passports import differences
+from ictsweep.report.passports import BELOW, differences
+from ictsweep.report.table import rows
 from ictsweep.report.view import Scored, StudyView
 from ictsweep.study.noise import Verdict, compare
 from ictsweep.study.store import StudyFolder
@@ -157,3 +159,18 @@ def test_standing_puts_the_furthest_first(view: StudyView) -> None:
     top = [t.last.value for t in standing if t.reached == 288 and t.last]
     assert top == sorted(top)
     assert isinstance(standing[0].last, Scored)
+
+
+def test_values_below_dimension_are_ranked_with_none(tmp_path: Path) -> None:
+    """A Fréchet distance of no more samples than features: shown, marked, not compared."""
+    assert BELOW == MARK
+    marked = {number: {BELOW: True} for number in range(19)}
+    folder = write_study(tmp_path / "s", script=Script(passports=marked, pictures=False))
+    view = collect(folder)
+    assert not any(trial.comparable for trial in view.trials if trial.runs)
+    assert view.best is None
+    assert all(BELOW in text for text in view.mixed)
+    finals = [trial for trial in view.trials if trial.others]
+    texts = [cell for row in rows(view) for cell in row.cells if "below dimension" in cell.text]
+    assert len(texts) == len(finals) > 0
+    assert all(cell.key is None for cell in texts)

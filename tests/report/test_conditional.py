@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ictsweep.report import build
+from ictsweep.report import build, captions
 from ictsweep.report.collect import collect
 from ictsweep.report.drawings import drawings
 from ictsweep.report.figures.importance import ENOUGH, importance_info
@@ -90,7 +90,7 @@ def test_importance_compares_what_all_trials_have_and_says_so(view: StudyView) -
         "method.preset", "network.dropout", "method.pairs.density.mean"
     }  # fmt: skip
     assert sum(bar.share for bar in info.bars) == pytest.approx(1.0)
-    text = drawings(view).importance_text
+    text = captions.importance(info)
     assert f"Not compared, because only some trials have them: {SCALE}, {SHARE}, " in text
 
 
@@ -129,4 +129,4 @@ def test_the_page_is_written(folder: StudyFolder, tmp_path: Path) -> None:
 def test_every_figure_draws_at_any_moment(tmp_path: Path, until: int) -> None:
     script = Script(pictures=False)
     view = collect(write_study(tmp_path / "s", methods(), script, until=until))
-    assert drawings(view).mattered
+    assert all(drawing.caption for drawing in drawings(view))

@@ -1,6 +1,7 @@
 """What is tried before a study starts: its data, its networks, the model it starts from."""
 
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +9,11 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+import torch
 
 from ictsweep.consistency import Perceptual
 from ictsweep.data import load
+from ictsweep.evaluation.cifar_resnet import CifarResNet
 from ictsweep.study.facts import facts, parameters
 from ictsweep.study.rehearsal import placed, rehearse, rehearse_study
 from ictsweep.study.space import resolve
@@ -36,7 +39,7 @@ def study(folder: Path, search: dict[str, Any] = DROPOUT, **changes: Any) -> Stu
 
 def pictures(folder: Path, side: int = 8, labels: Any = None, count: int = 40) -> None:
     """The file that the studies read."""
-    arrays = {"images": np.zeros((count, side, side), np.uint8)}
+    arrays: dict[str, Any] = {"images": np.zeros((count, side, side), np.uint8)}
     if labels is not None:
         arrays["labels"] = np.resize(np.asarray(labels), count)
     np.savez(folder / "pictures.npz", **arrays)
@@ -48,7 +51,7 @@ def said(spec: StudySpec) -> list[str]:
 
 def test_a_sound_study_says_what_trial_0_is_made_of(tmp_path: Path) -> None:
     pictures(tmp_path, labels=[0, 1, 2])
-    problems, lines = rehearse_study(study(tmp_path))
+    problems, lines, _ = rehearse_study(study(tmp_path))
     assert problems == []
     assert lines[0] == "data: pictures, 40 images of 1x8x8, 3 classes"
     assert lines[1].startswith("network: tiny (song), 180,193 parameters, first weights random")
@@ -84,9 +87,8 @@ SPAN = "the labels of the data pictures go"
 @pytest.mark.parametrize(
     ("labels", "classes", "line"),
     [
-        (None, 3, "got 3; the data pictures has no labels; add an array `labels` to its file, or "),
+        (None, 3, "got 3; the data pictures has no labels (from an array"),
         ([0, 1, 3], 3, f"got 3; {SPAN} from 0 to 3, 3 classes in all; expected each of 0 to 2"),
-        ([-1, 1], 3, f"got 3; {SPAN} from -1 to 1, 2 classes in all; expected each of 0 to 2"),
         ([0, 2], 3, f"got 3; {SPAN} from 0 to 2, 2 classes in all; expected each of 0 to 2"),
         ([0, 1, 2], 3, ""),
         ([0, 1, 2], 4, f"got 4; {SPAN} from 0 to 2, 3 classes in all; expected each of 0 to 3"),
@@ -100,6 +102,131 @@ def test_a_network_with_classes_needs_labels(
     found = said(study(tmp_path, network={"preset": "tiny", "classes": classes}))
     assert len(found) == bool(line)
     assert all(text.startswith(f"trial.network.classes: {line}") for text in found)
+
+
+def test_labels_below_0_are_told_of_the_data(tmp_path: Path) -> None:
+    pictures(tmp_path, labels=[-1, 1])
+    (line,) = said(study(tmp_path, network={"preset": "tiny", "classes": 3}))
+    assert line.startswith("trial.data.path: ")
+    assert "-1" in line
+
+
+class Halves(torch.nn.Module):
+    """A feature network of a file: sums of rows of 8x8 pictures, eight features."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float().sum(dim=(1, 3)) / 255
+
+
+def network(folder: Path) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(Halves()).save(str(folder / "features.pt"))
+    return str(folder / "features.pt")
+
+
+def judged(features: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """An evaluation by a feature network."""
+    return {"every_kimg": 4, "features": features, **changes}
+
+
+@pytest.mark.parametrize(
+    ("features", "place", "words"),
+    [
+        ({"name": "inception"}, "features.name", "`ictsweep prepare inception` fetches the"),
+        (
+            {"name": "inception", "path": "no.pt", "mode": "legacy_pytorch"}, "features.path",
+            "no.pt",
+        ),
+        ({"name": "cifar_resnet", "path": "no.th"}, "features.path", "there is no file no.th"),
+        ({"name": "torchscript", "path": "page.pt"}, "features.path", "page.pt is a page of words"),
+    ],
+)  # fmt: skip
+def test_a_feature_network_must_be_there_before_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: Any, place: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("page.pt").write_text("<html>404</html>")
+    pictures(tmp_path)
+    spec = study(tmp_path, evaluate=judged(features, images=5000))
+    (line,) = said(spec)
+    assert line.startswith(f"trial.evaluate.{place}: ")
+    assert words in line
+    (problem,) = rehearse(resolve(spec, {}))
+    assert problem.path == ("evaluate", *place.split("."))
+
+
+def test_missing_data_and_features_are_told_together(tmp_path: Path) -> None:
+    lines = said(study(tmp_path, evaluate=judged({"name": "torchscript", "path": "no.pt"})))
+    assert [line.split(": ")[0] for line in lines] == [
+        "trial.data.path", "trial.evaluate.features.path",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("images", "few"), [(40, True), (41, False)])
+def test_a_file_tells_how_many_samples_its_features_need(
+    tmp_path: Path, images: int, few: bool
+) -> None:
+    varied = np.random.default_rng(0).integers(256, size=(40, 40, 8), dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=varied)
+    features = {"name": "torchscript", "path": network(tmp_path)}  # 40 rows, 40 features
+    evaluate = judged(features, images=images)
+    lines = said(study(tmp_path, evaluate=evaluate))
+    assert len(lines) == few
+    assert all("fd of no more samples than 40 features" in line for line in lines)
+    assert all(line.startswith("trial.evaluate.images: got 40; ") for line in lines)
+
+
+def test_a_file_that_is_no_feature_network_is_told(tmp_path: Path) -> None:
+    pictures(tmp_path, side=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(torch.nn.Identity()).save(str(tmp_path / "same.pt"))
+    features = {"name": "torchscript", "path": str(tmp_path / "same.pt")}
+    (line,) = said(study(tmp_path, evaluate=judged(features)))
+    assert line.startswith("trial.evaluate.features: ")
+    assert "same.pt" in line
+
+
+def resnet(folder: Path) -> dict[str, Any]:
+    """Features of a ResNet-8 with random weights."""
+    torch.save(CifarResNet(1, 10).state_dict(), folder / "resnet.th")
+    return {"name": "cifar_resnet", "path": str(folder / "resnet.th")}
+
+
+def test_features_of_other_images_are_told(tmp_path: Path) -> None:
+    """Also where the number of features is known without opening the file."""
+    pictures(tmp_path)
+    spec = study(tmp_path, evaluate=judged(resnet(tmp_path), images=100))
+    text = "cifar_resnet features are for pictures of 3 x 32 x 32; these are 1 x 8 x 8"
+    assert said(spec) == [f"trial.evaluate.features: {text}"]
+    assert [str(p) for p in rehearse(resolve(spec, {}))] == [f"evaluate.features: {text}"]
+    torch.save({"a": torch.zeros(2)}, tmp_path / "resnet.th")
+    colour = np.random.default_rng(0).integers(256, size=(4, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=colour)
+    (line,) = said(spec)
+    assert line.startswith(f"trial.evaluate.features: {tmp_path}/resnet.th holds no ResNet")
+    resnet(tmp_path)
+    assert said(spec) == []
+
+
+def test_features_and_other_problems_are_told_together(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    spec = study(
+        tmp_path, evaluate=judged(resnet(tmp_path), images=100),
+        network={"preset": "tiny", "classes": 3},
+    )  # fmt: skip
+    assert [line.split(": ")[0] for line in said(spec)] == [
+        "trial.network.classes", "trial.evaluate.features",
+    ]  # fmt: skip
+
+
+def test_the_default_features_are_not_trained_to_be_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ictsweep.study.rehearsal.prepare_extractor", None)  # would raise
+    pictures(tmp_path, labels=[0, 1])
+    assert said(study(tmp_path)) == []
 
 
 def test_references_are_images_of_the_data(tmp_path: Path) -> None:
@@ -184,3 +311,20 @@ def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert spec.search[0].choices == (str(tmp_path / "a"), str(tmp_path / "b"))
     digits = study(tmp_path, data={"name": "digits"})
     assert placed(digits) == digits
+
+
+def test_places_that_are_not_written_are_made_absolute_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `ictsweep prepare` puts data and weights is below the folder that it ran in."""
+    monkeypatch.chdir(tmp_path)
+    spec = study(tmp_path, data={"name": "cifar10"}, evaluate=judged({"name": "inception"}))
+    trial = placed(spec).trial
+    assert trial["data"] == {"name": "cifar10", "path": f"{tmp_path}/.ictsweep/data/cifar10"}
+    assert trial["evaluate"]["features"] == {
+        "name": "inception", "path": f"{tmp_path}/.ictsweep/weights/inception-2015-12-05.pt",
+    }  # fmt: skip
+    named = judged({"name": "torchscript", "path": "f.pt"})
+    trial = placed(study(tmp_path, evaluate=named)).trial
+    assert trial["evaluate"]["features"]["path"] == f"{tmp_path}/f.pt"
+    resolve(placed(spec), {})

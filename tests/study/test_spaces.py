@@ -1,12 +1,14 @@
 """The published search spaces: sound, documented at their top, and as their headers say."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from ictsweep.study.plan import expected_kimg
+from ictsweep.study.outlook import expected_kimg
 from ictsweep.study.rehearsal import rehearse_study
 from ictsweep.study.soundness import space_problems
 from ictsweep.study.space import read_checked, resolve, starts
@@ -16,15 +18,34 @@ SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 SHAPES = {"cifar10": ((4096, 32, 32, 3), 10), "imagenet64": ((1000, 64, 64, 3), 1000)}
 
 
+class Features(torch.nn.Module):
+    """A file that looks like the published network's."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def scripted(file: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(Features()).save(str(file))
+    return file
+
+
 def located(path: Path, folder: Path) -> StudySpec:
-    """The spec of a file, its data replaced by blank images of the right shape."""
+    """The spec of a file, its data replaced by blank images of the right shape, its feature network
+    by another.
+    """
     text = path.read_text()
     for name, (shape, classes) in SHAPES.items():
-        if f"data/{name}.npz" in text:
+        if f"data: {{name: {name}" in text:
             file = folder / f"{name}.npz"
             labels = np.arange(shape[0]) % classes
             np.savez_compressed(file, images=np.zeros(shape, np.uint8), labels=labels)
-            text = text.replace(f"path: data/{name}.npz", f"path: {file}")
+            text = text.replace(f"data: {{name: {name}", f"data: {{name: array, path: {file}")
+    if "{name: inception}" in text:
+        file = scripted(folder / "inception.pt")
+        text = text.replace("{name: inception}", f"{{name: inception, path: {file}}}")
     copy = folder / path.name
     copy.write_text(text)
     return read_checked(copy)[0]
@@ -45,13 +66,36 @@ def test_a_published_space_is_sound_with_its_data(path: Path, tmp_path: Path) ->
     spec = located(path, tmp_path)
     assert spec.study == path.stem
     assert spec_from_dict(spec_to_dict(spec)) == spec
-    problems, facts = rehearse_study(spec)
+    problems, facts, _ = rehearse_study(spec)
     assert problems == []
     assert len(facts) == 4
     assert spec.short_run  # all of them search the curriculum
     assert space_problems(spec) == []
     for params in starts(spec):
         assert resolve(spec, params).budget_kimg == spec.rungs[-1]
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_what_is_not_prepared_is_told_with_the_command_that_prepares_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec, document = read_checked(path)
+    problems = rehearse_study(spec).problems
+    if path.stem == "digits":
+        assert problems == []
+        return
+    data, features = str(document.errors(problems)).splitlines()
+    text = path.read_text().splitlines()
+    name = spec.trial["data"]["name"]
+    assert f"`ictsweep prepare {name}" in data
+    assert "`ictsweep prepare inception`" in features
+    for line, there in ((data, f"data: {{name: {name}"), (features, "features: {name: inception}")):
+        assert line.startswith(f"{path}:")
+        row = int(line.removeprefix(f"{path}:").split(":")[0])
+        assert there in text[row - 1]
+    for command in ("prepare inception", f"prepare {name}"):
+        assert f"ictsweep {command}" in header(path)
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)

@@ -16,6 +16,8 @@ from ictsweep.errors import SpecError, UserError
 from ictsweep.study.axes import substituted
 from ictsweep.study.spec import (
     Axis,
+    Keep,
+    Limits,
     Resources,
     Sampler,
     Stopping,
@@ -110,6 +112,17 @@ def test_rungs_are_short_runs_where_the_curriculum_is_searched(
     stopping = Stopping(first_rung_kimg=4, fidelity=fidelity)
     search = (Axis(path="network.dropout", low=0, high=1), Axis(path=path, low=0, high=1))
     assert spec(stopping=stopping, search=search).short_run is short
+
+
+def test_limits_are_none_unless_given_and_a_cost_needs_a_price():
+    assert spec().limits == Limits()
+    assert Limits(max_cost=9.0, gpu_hour_price=2.5).max_cost == 9.0
+    with pytest.raises(ValueError, match="max_cost 9 needs a price: add gpu_hour_price"):
+        Limits(max_cost=9.0)
+
+
+def test_three_checkpoints_are_kept_unless_told():
+    assert spec().keep == Keep(best=3)
 
 
 def test_a_study_can_be_renamed():
@@ -220,9 +233,15 @@ def specs(draw: Any) -> StudySpec:
         sampler=Sampler(name=draw(st.sampled_from(["tpe", "random"])), startup_trials=draw(small)),
         stopping=Stopping(first_rung_kimg=draw(small), reduction=draw(st.integers(2, 9))),
         resources=Resources(
-            workers=draw(small), gpus_per_worker=draw(st.sampled_from([None, 0.0, 0.5, 1.0])),
+            **draw(st.sampled_from([{"gpus_per_worker": 0.5}, {}, {"accelerator_type": "L4"}])),
             launch_kimg=draw(small),
+        ) if draw(st.booleans()) else Resources(workers=draw(small), max_trials=draw(small)),
+        limits=Limits(
+            max_hours=draw(st.sampled_from([None, 1.5])),
+            max_cost=draw(st.sampled_from([None, 9.0])),
+            gpu_hour_price=2.5,
         ),
+        keep=Keep(best=draw(small)),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The study folder: appended safely, healed, locked, refused with the way on."""
 
+import gc
 import json
 import random
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from ictsweep.errors import StudyError
 from ictsweep.files import append_line, whole_lines, write_atomic
 from ictsweep.records import LOG_VERSION, Event, trials
-from ictsweep.study.session import _enough, _same_measure
+from ictsweep.study.session import _same_measure
 from ictsweep.study.store import Log, StudyFolder
 from tests.study.worlds import engine, play, spec
 
@@ -20,6 +21,7 @@ OPENED = Event(
     time=1.0,
     data={"version": LOG_VERSION, "slots": 2, "data": "d", "extractor": "e"},
 )
+LAUNCH = Event(kind="launch", time=3.0, trial=0, data={"attempt": 0})
 ASK = Event(kind="ask", time=2.0, trial=0, data={"params": {}, "seed": 1, "replicate_of": None})
 
 
@@ -48,8 +50,8 @@ def test_a_torn_last_line_is_not_an_event_and_the_next_one_stands_alone(
     path = folder.path / "events.jsonl"
     path.write_bytes(path.read_bytes() + b'{"kind":"verd')
     assert folder.events() == [OPENED, ASK]
-    append(folder, ASK)
-    assert folder.events() == [OPENED, ASK, ASK]
+    append(folder, LAUNCH)
+    assert folder.events() == [OPENED, ASK, LAUNCH]
 
 
 def test_another_version_and_a_foreign_line_are_named(folder: StudyFolder) -> None:
@@ -88,16 +90,35 @@ def test_a_study_is_taken_once_it_has_asked_a_trial(folder: StudyFolder) -> None
         StudyFolder.create(folder.path, spec())
 
 
-def test_one_yardstick_and_enough_room_to_the_end(folder: StudyFolder) -> None:
+def test_one_yardstick_to_the_end(folder: StudyFolder) -> None:
     append(folder, OPENED)
     _same_measure(folder, {"data": "d", "extractor": "e"})
     with pytest.raises(StudyError, match="the extractor changed"):
         _same_measure(folder, {"data": "d", "extractor": "f"})
-    mind = engine(spec())
-    mind.apply(OPENED)
-    _enough(folder, mind, 2)
-    with pytest.raises(Exception, match="begun with 2 trials at once; here is room for 1"):
-        _enough(folder, mind, 1)
+
+
+def test_the_opening_is_known_without_reading_on(folder: StudyFolder) -> None:
+    assert folder.opening() is None
+    append(folder, OPENED)
+    append_line(folder.path / "events.jsonl", "not an event")
+    assert folder.opening() == OPENED
+
+
+def test_reading_a_log_leaves_the_collector_as_it_was(folder: StudyFolder) -> None:
+    append(folder, OPENED)
+    folder.events()
+    assert gc.isenabled()
+    append_line(folder.path / "events.jsonl", "not an event")
+    with pytest.raises(StudyError):
+        folder.events()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with pytest.raises(StudyError):
+            folder.events()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_opening_a_halted_study_again_lets_it_go_on() -> None:

@@ -1,18 +1,6 @@
 import pytest
 import torch
 
-from ictsweep.data import load
-from ictsweep.training import yardstick
-from tests.training.small import config
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """Where the feature network of the digits is: trained once for all tests."""
-    folder = tmp_path_factory.mktemp("cache")
-    yardstick(config(), load(config().data), 0, folder)
-    return folder
-
 
 @pytest.fixture(autouse=True)
 def _one_thread():

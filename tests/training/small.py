@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ictsweep.answers import Word
 from ictsweep.config import TrialConfig, trial_config
 from ictsweep.data import load
 from ictsweep.records import Measurement
@@ -71,18 +72,26 @@ class Recorder:
     rank = 0
     world_size = 1
     device = torch.device("cpu")
+    leaving = False
 
     def __init__(self, stop_at: tuple[int, ...] = ()) -> None:
         self.measurements: list[Measurement] = []
         self.asked: list[int] = []
+        self.kept: list[str] = []
         self._stop_at = stop_at
 
     def report(self, measurement: Measurement) -> None:
         self.measurements.append(measurement)
 
-    def verdict(self, rung_kimg: int) -> bool:
+    def verdict(self, rung_kimg: int) -> Word:
         self.asked.append(rung_kimg)
-        return rung_kimg not in self._stop_at
+        return Word.STOP if rung_kimg in self._stop_at else Word.GO_ON
+
+    def keep(self, folder: Path, *names: str) -> None:
+        self.kept.extend(names)
+
+    def fetch(self, folder: Path) -> None:
+        self.kept.append("fetched")
 
 
 def trainer(folder: Path, cache: Path, **changes: Any) -> Trainer:

@@ -7,27 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ictsweep.cli import main
 from ictsweep.training import load_model
 from tests.training.small import SPACE
 
 FEW = ("--set", "evaluate.images=32", "--set", "budget_kimg=2")
 
 
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Run a command line in a folder with the small space: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def space(call) -> None:
+    """The small space lies in the folder where commands are called."""
     Path("small.yaml").write_text(SPACE)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["ictsweep", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def started(cache: Path, out: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def feed(what: TrialConfig, seed: int = 5, mask_size: int = 100) -> Feed:
 
 
 def rows(batch: Batch) -> dict[str, torch.Tensor]:
-    fields = ("x0", "noise", "t", "r", "mask", "labels", "generated")
+    fields = ("x0", "noise", "t", "r", "mask", "labels", "augment", "generated")
     return {f: getattr(batch, f) for f in fields if getattr(batch, f) is not None}
 
 
@@ -31,7 +31,17 @@ def labelled(**network) -> TrialConfig:
     return method("gaf", network=fields)
 
 
-@pytest.mark.parametrize("what", [method("ict"), method("gaf"), labelled(label_dropout=0.5)])
+def augmented(name: str = "gaf", share: float = 0.3, flip: bool = False) -> TrialConfig:
+    return method(
+        name,
+        data={"name": "digits", "augment": share, "flip": flip},
+        network={"preset": "tiny", "channels": 4, "augment": True},
+    )
+
+
+@pytest.mark.parametrize(
+    "what", [method("ict"), method("gaf"), labelled(label_dropout=0.5), augmented(flip=True)]
+)
 def test_draws_belong_to_the_image_not_to_the_batch(what: TrialConfig) -> None:
     """Taken together or in two parts, image by image the same bits; another step draws others."""
     whole = rows(feed(what).batch(SEEN, 0, 100))
@@ -75,7 +85,7 @@ def test_the_share_of_generated_endpoints() -> None:
 def test_labels_are_those_of_the_images_and_some_are_hidden() -> None:
     shown = feed(labelled()).batch(SEEN, 0, 200).labels
     assert shown is not None
-    pictures = Loader(images=load(config().data), seed=5, flip=False)
+    pictures = Loader(images=load(config().data), seed=5)
     expected = pictures.labels(SEEN, 200)
     assert expected is not None
     assert torch.equal(shown, expected)
@@ -87,6 +97,55 @@ def test_labels_are_those_of_the_images_and_some_are_hidden() -> None:
     assert abs(int((hidden < 0).sum()) - 2000) < 3 * 39  # of 8000, at 0.25
 
 
+def test_half_of_the_images_are_mirrored_where_the_data_wants_it() -> None:
+    """On the device, at the places that the stream says; references likewise."""
+    plain, flipped = (
+        method("sct", data={"name": "digits", "flip": flip}) for flip in (False, True)
+    )
+    images, mirrored = (feed(what).batch(SEEN, 50, 100) for what in (plain, flipped))
+    stream = Loader(images=load(plain.data), seed=5)
+    sides = stream.mirrored(SEEN + 50, 100)[:, None, None, None]
+    assert 25 < int(sides.sum()) < 75
+    assert torch.equal(mirrored.x0, torch.where(sides, images.x0.flip(-1), images.x0))
+    assert images.references is not None
+    assert mirrored.references is not None
+    others = Loader(images=load(plain.data), seed=derive_seed(5, "references"))
+    sides = others.mirrored(SEEN // 200 * 63, 63)[:, None, None, None]
+    expected = torch.where(sides, images.references.images.flip(-1), images.references.images)
+    assert torch.equal(mirrored.references.images, expected)
+
+
+def test_augmented_images_and_what_the_network_is_told_of_them() -> None:
+    """Told 0 where the image is the data's own, and nothing else is drawn otherwise."""
+    plain, changed = (rows(feed(w).batch(SEEN, 0, 200)) for w in (method("gaf"), augmented()))
+    told = changed["augment"]
+    assert told.shape == (200, 9)
+    same = (changed["x0"] == plain["x0"]).flatten(1).all(1)
+    assert torch.equal(same, ~told.any(1))
+    assert 20 < int(same.sum()) < 120  # 0.7^4 * 0.85 of 200 are 41
+    assert not told[:, 0].any()
+    for name in ("noise", "t", "r", "mask", "generated"):
+        assert torch.equal(changed[name], plain[name])
+    later = rows(feed(augmented()).batch(SEEN + 200, 0, 200))
+    assert not torch.equal(later["augment"], told)
+
+
+def test_the_mirroring_of_augmented_images_is_told() -> None:
+    """A share too small to choose anything leaves only that."""
+    batch = feed(augmented(share=1e-12, flip=True)).batch(SEEN, 0, 200)
+    plain = feed(method("gaf")).batch(SEEN, 0, 200)
+    told = batch.augment
+    assert told is not None
+    sides = told[:, :1, None, None] > 0
+    assert 60 < int(sides.sum()) < 140
+    assert not told[:, 1:].any()
+    assert torch.equal(batch.x0, torch.where(sides, plain.x0.flip(-1), plain.x0))
+
+
+def test_images_without_augmentation_tell_nothing() -> None:
+    assert feed(method("ict")).batch(SEEN, 0, 50).augment is None
+
+
 def test_a_network_without_classes_is_told_no_labels() -> None:
     assert feed(method("ict")).batch(SEEN, 0, 50).labels is None
 
@@ -94,7 +153,7 @@ def test_a_network_without_classes_is_told_no_labels() -> None:
 def test_references_belong_to_the_step() -> None:
     """63 others per step, the next ones of their own shuffled stream; the same for every part."""
     what = method("sct")
-    stream = Loader(images=load(what.data), seed=derive_seed(5, "references"), flip=False)
+    stream = Loader(images=load(what.data), seed=derive_seed(5, "references"))
     for seen in (0, SEEN):
         expected = to_model(stream.batch(seen // 200 * 63, 63))
         for part in ((0, 200), (25, 50)):

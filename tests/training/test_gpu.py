@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ictsweep.answers import Outcome
 from ictsweep.data import Images, load
 from ictsweep.networks import draw_mask
 from ictsweep.training import Trainer, initial_model, load_model
@@ -73,7 +74,7 @@ def test_draws_on_the_device_belong_to_the_image() -> None:
 
 def test_a_run_on_the_device_learns_and_resumes(tmp_path: Path, cache: Path) -> None:
     run = on_device(tmp_path, cache)
-    assert run.fit()
+    assert run.fit() is Outcome.FINISHED
     values = [m.values["fd"] for m in run.runtime.measurements]  # type: ignore[attr-defined]
     assert values[-1] < values[0]
     resumed = on_device(tmp_path, cache)

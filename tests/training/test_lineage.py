@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ictsweep.answers import Outcome
 from ictsweep.training import Trainer, fit_lineage, runs
 from ictsweep.training.checkpoints import checkpoints
 from tests.training.small import Recorder, job
@@ -25,7 +26,8 @@ def test_each_rung_is_a_complete_run_with_its_whole_curriculum(tmp_path: Path, c
     and 7 doublings of 10 intervals (period 1/8).
     """
     runtime = Recorder()
-    assert fit_lineage(job(tmp_path, cache), runtime, rungs=RUNGS, short_run=True)
+    outcome = fit_lineage(job(tmp_path, cache), runtime, rungs=RUNGS, short_run=True)
+    assert outcome is Outcome.FINISHED
     assert points(runtime) == [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)]
     assert runtime.asked == [1, 2]
     assert [m.levels for m in runtime.measurements if m.ends_run] == [641, 1281, 1281]
@@ -37,7 +39,8 @@ def test_a_stopped_trial_goes_no_further_and_leaves_no_checkpoint(
     tmp_path: Path, cache: Path
 ) -> None:
     runtime = Recorder(stop_at=(2,))
-    assert not fit_lineage(job(tmp_path, cache), runtime, rungs=RUNGS, short_run=True)
+    outcome = fit_lineage(job(tmp_path, cache), runtime, rungs=RUNGS, short_run=True)
+    assert outcome is Outcome.STOPPED
     assert points(runtime) == [(1, 1), (2, 1), (2, 2)]
     assert not list((tmp_path / "checkpoints").iterdir())
 
@@ -53,8 +56,9 @@ def test_what_the_study_knows_is_not_trained_again(
     begun = job(tmp_path / "b", cache)
     steps = []
     step = Trainer._step
-    monkeypatch.setattr(Trainer, "_step", lambda trainer: (steps.append(trainer), step(trainer)))
-    assert fit_lineage(begun, again, rungs=RUNGS, short_run=True, recorded=known)
+    monkeypatch.setattr(Trainer, "_step", lambda trainer: (steps.append(trainer), step(trainer))[1])
+    outcome = fit_lineage(begun, again, rungs=RUNGS, short_run=True, recorded=known)
+    assert outcome is Outcome.FINISHED
     assert len(steps) == 20
     assert points(again) == points(whole)[4:]
     assert again.asked == [1, 2]

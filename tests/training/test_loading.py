@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ictsweep.answers import Outcome
 from ictsweep.config import TrialConfig
 from ictsweep.errors import UserError
 from ictsweep.networks import edm_weights
@@ -108,6 +109,21 @@ def test_a_run_starts_from_the_averaged_weights_of_another(
     assert run.state.model.scalings == what.method.scalings
 
 
+def test_what_was_learnt_of_augmented_images_may_be_left_out(cache: Path, tmp_path: Path) -> None:
+    """ECT trains without augmentation, from a diffusion model that was trained with it."""
+    told = {"network": _network(augment=True), "data": {"name": "digits", "augment": 0.3}}
+    what = replace(method("edm", evaluate=FEW, **told), budget_kimg=1)
+    model = trainer(tmp_path / "edm", cache, config=what)
+    model.fit()
+    plain = start(tmp_path / "edm", network=_network())
+    assert init_problems(plain, SHAPE) == []
+    run = trainer(tmp_path / "plain", cache, config=plain)
+    ours, theirs = run.state.model.state_dict(), model.state.ema.module.state_dict()
+    assert theirs.keys() - ours.keys() == {"network.condition.augment.weight"}
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert init_problems(start(tmp_path / "edm", **told), SHAPE) == []
+
+
 def _network(**changes) -> dict:
     return {"preset": "tiny", "channels": 4, **changes}
 
@@ -117,6 +133,11 @@ def _network(**changes) -> dict:
     [
         ({"network": _network(channels=8)}, SHAPE, ("channels 4", "channels 8")),
         ({"network": _network(classes=10)}, SHAPE, ("classes 0", "classes 10")),
+        (
+            {"network": _network(augment=True), "data": {"name": "digits", "augment": 0.3}},
+            SHAPE,
+            ("augment False", "augment True"),
+        ),
         ({"method": {"preset": "ect", "sigma_data": 0.3}}, SHAPE, ("data 0.5", "data 0.3")),
         ({}, (3, 8, 8), ("(1, 8, 8)", "(3, 8, 8)")),
     ],
@@ -184,7 +205,7 @@ def test_a_run_is_not_continued_from_other_first_weights(
     again = Trainer(
         job(tmp_path / "run", cache, config=what), trainer(tmp_path / "x", cache).runtime
     )
-    assert again.fit()
+    assert again.fit() is Outcome.FINISHED
     shutil.rmtree(folder / "checkpoints" / "000002-000002")
     with pytest.raises(UserError, match=r"contents of init\.path: \w+ there, \w+ here"):
         trainer(tmp_path / "run", cache, config=what).fit()

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -140,28 +142,81 @@ def test_buffers_are_not_sent_before_every_step(tmp_path: Path) -> None:
         dist.destroy_process_group()
 
 
+def started(train: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *train], stderr=subprocess.PIPE, text=True, env=environment()
+    )
+
+
+def wait_for(place: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not place.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_answered_with_a_checkpoint_and_the_way_on(
+    number: signal.Signals, whole: Callable[[str], Path], cache: Path, tmp_path: Path
+) -> None:
+    """And the same command continues, to bitwise the same weights."""
+    cut, train = command(tmp_path, cache, "ict")
+    process = started(train)
+    wait_for(cut / "checkpoints/000004-000001", process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    found = re.search(r"left at ([\d.]+) of 4 kimg, where a checkpoint is kept; the same", said)
+    assert found, said
+    kimg, _, rest = found[1].partition(".")
+    name = f"000004-{int(kimg):06d}" + (f".{rest:<03}" if rest else "")
+    assert sorted(path.name for path in (cut / "checkpoints").iterdir())[-1] == name
+    train_once(configured("ict"), out=cut, cache=cache, seed=5, micro_batch=None)
+    assert same_weights(whole("ict"), cut)
+    assert [line["kimg"] for line in curve(cut)] == [1, 2, 3, 4]
+
+
+def test_a_second_signal_ends_it_at_once(cache: Path, tmp_path: Path) -> None:
+    """In the middle of a step that takes minutes; what was noted first is forgotten with it."""
+    _, train = command(tmp_path, cache, "ict")
+    big = ("optimizer.batch=100000", "budget_kimg=100", "evaluate.every_kimg=100")
+    process = started([*train, *(word for setting in big for word in ("--set", setting))])
+    assert process.stderr is not None
+    while "kimg to train" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "begins anew: none was kept yet" in said
+
+
 @pytest.mark.parametrize("name", ["ict", "gaf"])
 def test_a_killed_process_resumes_to_bitwise_the_same_weights(
     name: str, whole: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:
     cut, train = command(tmp_path, cache, name)
-    process = subprocess.Popen(
-        [sys.executable, *train], stderr=subprocess.DEVNULL, env=environment()
-    )
-    deadline = time.monotonic() + 120
-    while not (cut / "checkpoints/000004-000002").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
+    process = started(train)
+    wait_for(cut / "checkpoints/000004-000002", process)
     process.kill()
-    process.wait()
+    process.communicate()
     assert not (cut / "checkpoints/000004-000004").exists()
     train_once(configured(name), out=cut, cache=cache, seed=5, micro_batch=None)
+    state = torch.load(cut / "checkpoints/000004-000004/state.pt", weights_only=True)
+    assert ("generator" in state) == (name == "gaf")
+    assert same_weights(whole(name), cut)
+    assert [line["kimg"] for line in curve(cut)] == [1, 2, 3, 4]
+
+
+def same_weights(whole: Path, cut: Path) -> bool:
+    """Whether two finished runs have the same weights and averages, bit by bit."""
     a, b = (
         torch.load(run / "checkpoints/000004-000004/state.pt", weights_only=True)
-        for run in (whole(name), cut)
+        for run in (whole, cut)
     )
-    assert ("generator" in a) == (name == "gaf")
-    for part in a.keys() - {"optimizer"}:
-        assert all(torch.equal(a[part][key], b[part][key]) for key in a[part])
-    assert [line["kimg"] for line in curve(cut)] == [1, 2, 3, 4]
+    parts = a.keys() - {"optimizer"}
+    return all(torch.equal(a[part][key], b[part][key]) for part in parts for key in a[part])

@@ -1,12 +1,18 @@
 """A study's trials start from one model, which is named when the study begins and stays."""
 
+import hashlib
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from ictsweep.data import DataConfig, load
 from ictsweep.errors import StudyError, UserError
 from ictsweep.records import LOG_VERSION, Event
 from ictsweep.study.axes import Axis, Condition
@@ -97,6 +103,31 @@ def test_a_study_is_not_continued_from_other_first_weights(
 def test_trials_without_a_start_depend_on_no_file(cache: Path) -> None:
     assert start_paths(study("a", trial=fields())) == []
     assert set(warm_up(study("a", trial=fields()), cache)) == {"data", "extractor"}
+
+
+def test_a_driver_opens_the_feature_network_and_leaves_the_data_s_features_to_workers(
+    tmp_path: Path,
+) -> None:
+    """It may sit on a machine without a GPU, where 50,000 Inception features take an hour."""
+    np.savez(tmp_path / "pictures.npz", images=np.arange(640).astype(np.uint8).reshape(10, 8, 8))
+    data: dict[str, Any] = {"name": "array", "path": str(tmp_path / "pictures.npz")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(Rows()).save(str(tmp_path / "rows.pt"))
+    features = {"name": "torchscript", "path": str(tmp_path / "rows.pt")}
+    trial = fields(data=data, evaluate={"every_kimg": 1, "features": features})
+    measure = warm_up(study("a", trial=trial), tmp_path / "cache")
+    assert measure["data"] == load(DataConfig(**data)).digest
+    content = (tmp_path / "rows.pt").read_bytes()
+    assert measure["extractor"] == hashlib.sha256(content).hexdigest()[:16]
+    assert not [*tmp_path.glob("cache/reference-*")]
+
+
+class Rows(torch.nn.Module):
+    """A feature network of a file: the sums of rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float().sum(dim=(1, 3))
 
 
 def test_a_searched_sigma_data_must_be_that_of_the_start(run: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ictsweep.answers import Outcome
 from ictsweep.errors import UserError
+from ictsweep.evaluation import BELOW
 from ictsweep.optimizers import RAdam
 from ictsweep.training import Trainer, load_model
 from ictsweep.training.checkpoints import checkpoints, read_meta
@@ -30,7 +32,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 def test_fit_reports_every_evaluation_and_learns(tmp_path: Path, cache: Path) -> None:
     runtime = Recorder()
-    assert Trainer(job(tmp_path, cache, rungs=(2,)), runtime).fit()
+    assert Trainer(job(tmp_path, cache, rungs=(2,)), runtime).fit() is Outcome.FINISHED
     assert [m.kimg for m in runtime.measurements] == [1, 2, 3, 4]
     assert runtime.asked == [2]
     first, last = runtime.measurements[0], runtime.measurements[-1]
@@ -59,9 +61,22 @@ def test_the_averaged_weights_are_what_is_evaluated(tmp_path: Path, cache: Path)
     assert run._evaluate().values != scores
 
 
+def test_every_metric_asked_for_is_reported(tmp_path: Path, cache: Path) -> None:
+    """With its error and passport, for each number of steps; those of few images are marked."""
+    what = config(budget_kimg=1, evaluate={**FEW, "metrics": ["precision", "fd", "kd"]})
+    runtime = Recorder()
+    Trainer(job(tmp_path, cache, config=what), runtime).fit()
+    (found,) = runtime.measurements
+    keys = ["precision", "fd", "kd", "precision_2step", "fd_2step", "kd_2step"]
+    assert list(found.values) == list(found.errors) == list(found.passports) == keys
+    assert 0 <= found.values["precision"] <= 1
+    marked = [key for key, passport in found.passports.items() if passport.get(BELOW)]
+    assert marked == ["fd", "fd_2step"]
+
+
 def test_a_stopped_run_trains_nothing_past_its_rung(tmp_path: Path, cache: Path) -> None:
     run = Trainer(job(tmp_path, cache, rungs=(1, 2)), Recorder(stop_at=(2,)))
-    assert not run.fit()
+    assert run.fit() is Outcome.STOPPED
     assert run.seen == 2000
 
 
@@ -70,6 +85,15 @@ def test_micro_batches_do_not_change_the_loss(tmp_path: Path, cache: Path) -> No
     whole = losses(trainer(tmp_path / "a", cache), 10)
     parts = losses(trainer(tmp_path / "b", cache, micro_batch=56), 10)
     assert parts == pytest.approx(whole, rel=1e-5)
+
+
+def test_halved_micro_batches_do_not_change_the_loss(tmp_path: Path, cache: Path) -> None:
+    """A whole share, and one of 100, halved until a block is left: float32, 5 steps."""
+    whole = losses(trainer(tmp_path / "a", cache), 5)
+    for micro, halvings, left in [(None, 1, 100), (None, 3, 25), (100, 1, 50), (None, 20, 25)]:
+        run = trainer(tmp_path / f"{micro} {halvings}", cache, micro_batch=micro, halvings=halvings)
+        assert run.share.micro == left
+        assert losses(run, 5) == pytest.approx(whole, rel=1e-5)
 
 
 def test_resuming_at_a_checkpoint_is_bitwise_the_same(tmp_path: Path, cache: Path) -> None:
@@ -157,6 +181,9 @@ def test_workers_share_the_batch_in_whole_blocks() -> None:
     """256 images are 8 blocks of 32: 4 workers take 64 each; 3 cannot share 8 blocks."""
     assert [share_of(256, 32, rank, 4, None).first for rank in range(4)] == [0, 64, 128, 192]
     assert list(share_of(256, 32, 1, 2, 48).parts()) == [(128, 32), (160, 32), (192, 32), (224, 32)]
+    halved = [share_of(256, 32, 0, 2, 96, halvings).micro for halvings in range(4)]
+    assert halved == [96, 32, 32, 32]  # never below a block, whatever is left of it
+    assert share_of(256, 32, 0, 2, 1000, 1).micro == 64  # a share is no larger than it is
     with pytest.raises(UserError, match="divides 8"):
         share_of(256, 32, 0, 3, None)
 

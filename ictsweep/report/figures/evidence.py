@@ -4,6 +4,7 @@ searched trials that finished.
 
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from ictsweep.report.format import scored
@@ -11,6 +12,7 @@ from ictsweep.report.theme import LIGHT, figure, plain
 from ictsweep.report.view import Scored, StudyView
 from ictsweep.study.noise import Luck, SeedNoise
 
+FEW = 200  # points with whiskers and texts of their own
 SEARCHED, BASELINE = "searched, full budget", "trial 0, by seed"
 
 
@@ -108,15 +110,20 @@ def _draw_points(
 ) -> None:
     if not points:
         return
-    errors = [s.error or 0.0 for _, s in points]
+    many = len(points) > FEW
+    errors = None if many else {"array": [s.error or 0.0 for _, s in points], "color": LIGHT[color]}
     fig.add_trace(
         go.Scatter(
-            x=[s.value for _, s in points], y=[row] * len(points), mode="markers+text",
-            hovertext=[f"trial {n}<br>{scored(s)}" for n, s in points],
-            hovertemplate="%{hovertext}<extra></extra>", cliponaxis=False,
-            text=[label] * len(points), textposition="top center",
+            x=np.array([s.value for _, s in points]), y=[row] * len(points),
+            mode="markers+text" if label else "markers", cliponaxis=False,
+            customdata=np.array([n for n, _ in points], "i4"),
+            hovertext=None if many else [f"trial {n}<br>{scored(s)}" for n, s in points],
+            hovertemplate=f"{'trial %{customdata}: %{x:.4g}' if many else '%{hovertext}'}"
+            "<extra></extra>",
+            text=[label] * len(points) if label else None, textposition="top center",
             textfont={"size": 12, "color": LIGHT[color]},
-            error_x={"array": errors, "color": LIGHT[color]},
-            marker={"size": size, "symbol": symbol, "color": LIGHT[color], "line": {"width": 1.5}},
+            error_x=errors,
+            marker={"size": size / 2 if many else size, "symbol": symbol, "color": LIGHT[color],
+                    "line": {"width": 1.5}},
         )
     )  # fmt: skip

@@ -1,39 +1,28 @@
 """Which searched parameters mattered: PED-ANOVA with its uncertainty, against what chance alone
-would show.
+would show; at every rung, over all trials and among the best quarter.
 
 Only parameters that every trial has are compared: where some are there in some trials alone
 (`when`), the best of all trials and the best of those with a parameter are different things.
-Watanabe et al. 2023, "PED-ANOVA", arXiv:2304.10255, through Optuna, on a clean study made of our
-records at one budget: importance is how differently the best trials are distributed from all.
 Whiskers come from resampling trials; the level of chance from shuffling the values among them.
 Values of different rungs are never mixed.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
 import plotly.graph_objects as go
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, create_trial
 
+from ictsweep.report.figures.ped_anova import Array, Grid, against, shares
 from ictsweep.report.theme import LIGHT, figure, plain
-from ictsweep.report.view import StudyView
+from ictsweep.report.view import StudyView, TrialView
 from ictsweep.seeds import derive_seed
 from ictsweep.study.spec import Axis
 
 ENOUGH = 8  # trials below which nothing is said
 RESAMPLES = 30
 TOP = 5  # PED-ANOVA wants at least so many trials among the best
+QUARTER = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +46,9 @@ class Importance:
 @dataclass(frozen=True, kw_only=True)
 class ImportanceInfo:
     """Importances at one rung, the greatest first; none when fewer than ENOUGH trials were
-    measured there. `quantile` is the share of trials called the best; `conditional` are the
-    parameters left out because only some trials have them.
+    measured there. `quantile` is the share of trials called the best; `among_best`: only the best
+    quarter is looked at. `conditional` are the parameters left out because only some trials have
+    them.
     """
 
     rung_kimg: int
@@ -67,101 +57,87 @@ class ImportanceInfo:
     quantile: float
     bars: tuple[Importance, ...]
     conditional: tuple[str, ...] = ()
+    among_best: bool = False
 
 
 def importance_info(view: StudyView, resamples: int = RESAMPLES) -> ImportanceInfo:
-    """Importances at the highest rung with enough trials; replicates, values outside an axis and
-    parameters that some trials do not have are left out.
-    """
+    """Importances at the highest rung with enough trials."""
     rung, trials = view.matched_rung(ENOUGH)
+    return importance_at(view, rung, trials, resamples=resamples)
+
+
+def importance_infos(view: StudyView, resamples: int = RESAMPLES) -> Iterator[ImportanceInfo]:
+    """Importances at every rung with enough trials, the highest first: over all trials, then among
+    the best quarter where that is enough.
+    """
+    for rung in reversed(view.spec.rungs):
+        trials = view.measured_at(rung)
+        for among_best in (False, True):
+            info = importance_at(view, rung, trials, resamples=resamples, among_best=among_best)
+            if info.bars:
+                yield info
+
+
+def importance_at(
+    view: StudyView,
+    rung: int,
+    trials: Sequence[TrialView],
+    *,
+    resamples: int = RESAMPLES,
+    among_best: bool = False,
+) -> ImportanceInfo:
+    """Importances among `trials` at a rung; replicates, values outside an axis and parameters that
+    some trials do not have are left out.
+    """
     axes = [axis for axis in view.spec.search if not axis.when]
     inside = [t for t in trials if all(axis.holds(t.params.get(axis.path)) for axis in axes)]
+    if among_best:
+        inside.sort(key=lambda t: t.at_rung[rung].value)
+        inside = inside[: int(QUARTER * len(inside))]
     quantile = min(0.5, max(0.1, TOP / max(len(inside), 1)))
     bars: list[Importance] = []
     if len(inside) >= ENOUGH and axes:
         values = np.array([t.at_rung[rung].value for t in inside])
-        distributions = {axis.path: _distribution(axis) for axis in axes}
-        params = [{axis.path: t.params[axis.path] for axis in axes} for t in inside]
         rng = np.random.default_rng(derive_seed(view.spec.seed, "importance", rung))
-        ped = _Ped(distributions, params, quantile)
-        bars = _bars(ped, values, rng, resamples)
+        bars = _bars(axes, inside, values, quantile, rng, resamples)
     return ImportanceInfo(
         rung_kimg=rung, first_rung=rung == view.spec.rungs[0], trials=len(inside),
-        quantile=quantile, bars=tuple(bars),
+        quantile=quantile, bars=tuple(bars), among_best=among_best,
         conditional=tuple(axis.path for axis in view.spec.search if axis.when),
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Ped:
-    """PED-ANOVA of any values given to any rows of a fixed set of parameters."""
-
-    distributions: dict[str, BaseDistribution]
-    params: list[dict]
-    quantile: float
-
-    def shares(self, rows: Sequence[int], values: np.ndarray) -> np.ndarray:
-        """Importances in order of the distributions, summing to 1; equal when nothing differs."""
-        trials = [self._trial(row, float(v)) for row, v in zip(rows, values, strict=True)]
-        study = optuna.create_study(direction="minimize")
-        study.add_trials(trials)
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=self.quantile)
-        found = get_param_importances(study, evaluator=evaluator)
-        return np.array([found.get(path, 0.0) for path in self.distributions])
-
-    def _trial(self, row: int, value: float) -> FrozenTrial:
-        return create_trial(params=self.params[row], distributions=self.distributions, value=value)
-
-
 def _bars(
-    ped: _Ped, values: np.ndarray, rng: np.random.Generator, resamples: int
+    axes: Sequence[Axis],
+    trials: Sequence[TrialView],
+    values: Array,
+    quantile: float,
+    rng: np.random.Generator,
+    resamples: int,
 ) -> list[Importance]:
-    n = len(values)
-    everything = range(n)
-    with _quiet():
-        shares = ped.shares(everything, values)
-        drawn = [rng.integers(n, size=n) for _ in range(resamples)]
-        spread = np.array([ped.shares(rows.tolist(), values[rows]) for rows in drawn])
-        chance = np.array(
-            [ped.shares(everything, rng.permutation(values)) for _ in range(resamples)]
-        )
+    grids = [Grid.of(axis, [t.params[axis.path] for t in trials]) for axis in axes]
+    rows = np.arange(len(values))
+    density = [grid.density(rows) for grid in grids]
+    share = against(density, grids, rows, values, quantile)
+    drawn = [rng.integers(len(rows), size=len(rows)) for _ in range(resamples)]
+    spread = [shares(grids, some, values[some], quantile) for some in drawn]
+    shuffled = [rng.permutation(values) for _ in range(resamples)]
+    chance = [against(density, grids, rows, some, quantile) for some in shuffled]
     low, high = np.quantile(spread, [0.05, 0.95], axis=0)
     level = np.quantile(chance, 0.95, axis=0)
     bars = [
-        Importance(path=path, share=float(s), low=float(a), high=float(b), chance=float(c))
-        for path, s, a, b, c in zip(ped.distributions, shares, low, high, level, strict=True)
+        Importance(path=axis.path, share=float(s), low=float(a), high=float(b), chance=float(c))
+        for axis, s, a, b, c in zip(axes, share, low, high, level, strict=True)
     ]
     return sorted(bars, key=lambda bar: -bar.share)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna announces every study it makes; these are none of the user's."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-def _distribution(axis: Axis) -> BaseDistribution:
-    if axis.choices is not None:
-        return CategoricalDistribution(axis.choices)
-    assert axis.low is not None
-    assert axis.high is not None
-    if all(isinstance(n, int) for n in (axis.low, axis.high, axis.step or 1)):
-        return IntDistribution(
-            int(axis.low), int(axis.high), log=axis.log, step=int(axis.step or 1)
-        )
-    return FloatDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
+SHOWN = 24  # bars of a figure; beyond that, the greatest
 
 
 def draw_importance(info: ImportanceInfo) -> go.Figure:
     """Horizontal bars with whiskers; a tick where chance ends."""
-    bars = info.bars[::-1]
+    bars = info.bars[:SHOWN][::-1]
     fig = figure(90 + 34 * len(bars))
     names = [plain(bar.path) for bar in bars]
     fig.add_trace(

@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from ictsweep.report.axisnames import lies_on, short
 from ictsweep.report.figures.importance import ENOUGH
 from ictsweep.report.format import setting, tick
 from ictsweep.report.theme import LIGHT, figure, log_marks, plain, wide
@@ -75,14 +76,14 @@ def parallel_info(view: StudyView) -> ParallelInfo:
 
 def _dimension(axis: Axis, params: Sequence[Mapping[str, Any]]) -> Dimension:
     """The axis of a parameter; a trial that does not have it lies on a mark of its own below."""
-    having = _parameter(axis, [p[axis.path] for p in params if axis.path in p])
+    having = _parameter(axis, [p[axis.path] for p in params if lies_on(axis, p)])
     if len(having.places) == len(params):
         return having
     below = round(having.low - 0.08 * ((having.high - having.low) or 1.0), 6)
     places = iter(having.places)
     return replace(
         having,
-        places=tuple(next(places) if axis.path in p else below for p in params),
+        places=tuple(next(places) if lies_on(axis, p) else below for p in params),
         low=below,
         ticks=((below, LACKING), *having.ticks),
     )
@@ -140,29 +141,26 @@ def _log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
     return tuple((log10(m), tick(m)) for m in (low, *log_marks(low * 1.2, high / 1.2), high))
 
 
-def short(path: str) -> str:
-    """The last two names of a dotted path: enough to tell parameters apart, short enough for an
-    axis.
-    """
-    return ".".join(path.split(".")[-2:])
-
-
 def draw_parallel(info: ParallelInfo) -> go.Figure:
-    """One line per trial; `customdata` carries the trial numbers for the page's filter."""
+    """One line per trial, the best on top; `customdata` carries the trial numbers for the page's
+    filter.
+    """
     fig = figure(420)
+    lines = sorted(range(len(info.trials)), key=lambda line: -info.order[line])
     fig.add_trace(
         go.Parcoords(
-            customdata=list(info.trials),
+            customdata=[info.trials[line] for line in lines],
             dimensions=[
                 {
-                    "label": plain(d.name), "values": list(d.places), "range": [d.low, d.high],
+                    "label": plain(d.name), "range": [d.low, d.high],
+                    "values": [d.places[line] for line in lines],
                     "tickvals": list(_comb(d)),
                     "ticktext": [plain(text) for text in _comb(d).values()],
                 }
                 for d in info.dimensions
             ],
             line={
-                "color": list(info.order), "cmin": 0, "cmax": 1,
+                "color": [info.order[line] for line in lines], "cmin": 0, "cmax": 1,
                 "colorscale": [[0, LIGHT["accent"]], [1, LIGHT["worst"]]],
             },
             labelfont={"size": 12, "color": LIGHT["ink"]},
@@ -171,7 +169,7 @@ def draw_parallel(info: ParallelInfo) -> go.Figure:
             unselected={"line": {"color": LIGHT["rule"], "opacity": 0.35}},
         )
     )  # fmt: skip
-    fig.update_layout(margin={"l": 72, "r": 72, "t": 64, "b": 24})
+    fig.update_layout(margin={"l": 72, "r": 88, "t": 64, "b": 24})
     return fig
 
 

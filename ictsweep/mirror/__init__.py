@@ -1,0 +1,1 @@
+"""A study as others show it: derived from the event log, behind it by moments, never in its way."""

@@ -1,0 +1,47 @@
+"""What the events of each kind have, since the log's first version: a line that lacks some of it
+was edited by hand, or written by a later ictsweep.
+"""
+
+from dataclasses import MISSING, fields
+
+from ictsweep.records import Card, Event, Measurement
+from ictsweep.states import Action
+
+_JUDGED = {f.name for f in fields(Card)}
+_HAS: dict[str, set[str]] = {
+    "study": {"version"},
+    "prior": {"params", "values"},
+    "cluster": {"slots"},
+    "halt": {"kind", "reason"},
+    "ask": {"params", "seed", "replicate_of"},
+    "launch": set(),
+    "measure": {f.name for f in fields(Measurement) if f.default is MISSING},
+    "fail": {"kind", "message"},
+    "leave": {"seconds", "gpus", "phases"},
+    "verdict": {"action", "card"},
+    "retry": {"attempt", "halvings"},
+}
+_OF_NO_TRIAL = {"study", "prior", "cluster", "halt"}
+
+
+def malformed(event: Event) -> str:
+    """Why an event is none of ours; "" if it is one."""
+    if event.kind not in _HAS:
+        return f"kind {event.kind!r} is unknown"
+    if not isinstance(event.time, int | float) or not isinstance(event.data, dict):
+        return "its time or data are of another type"
+    if event.kind not in _OF_NO_TRIAL and not isinstance(event.trial, int):
+        return f"its trial is {event.trial!r}"
+    if missing := _HAS[event.kind] - event.data.keys():
+        return f"{event.kind} without {', '.join(sorted(missing))}"
+    if event.kind == "verdict":
+        return _misjudged(event)
+    return ""
+
+
+def _misjudged(event: Event) -> str:
+    card, action = event.data["card"], event.data["action"]
+    if action not in list(Action):
+        return f"action {action!r} is unknown"
+    whole = isinstance(card, dict) and card.keys() == _JUDGED
+    return "" if whole else "its card is not whole"

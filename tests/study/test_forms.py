@@ -1,0 +1,81 @@
+"""A log that somebody edited by hand is refused by its line, never half understood."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ictsweep.errors import StudyError
+from ictsweep.records import LOG_VERSION, Event
+from ictsweep.study.store import StudyFolder
+from tests.study.worlds import play, spec
+
+OPENED = Event(kind="study", time=1.0, data={"version": LOG_VERSION, "slots": 2})
+
+
+@pytest.fixture
+def log() -> list[dict[str, Any]]:
+    """A study's log, as JSON values."""
+    played = play(spec(), order=random.Random(0))
+    return [json.loads(event.to_line()) for event in [OPENED, *played[1:]]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return StudyFolder.create(tmp_path / "s", spec())
+
+
+def written(folder: StudyFolder, log: list[Any]) -> StudyFolder:
+    lines = [line if isinstance(line, str) else json.dumps(line) for line in log]
+    (folder.path / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def at(log: list[dict[str, Any]], kind: str) -> int:
+    return next(n for n, event in enumerate(log) if event["kind"] == kind)
+
+
+def test_a_log_is_read_as_it_was_written(folder: StudyFolder, log: list[Any]) -> None:
+    events = written(folder, log).events()
+    assert [json.loads(event.to_line()) for event in events] == log
+    assert {"ask", "measure", "verdict"} <= {event.kind for event in events}
+
+
+EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
+    ("measure", lambda e: "", "Expecting value"),
+    ("measure", lambda e: json.dumps(e)[:-9], "Invalid control character"),
+    ("measure", lambda e: [e], "mapping"),
+    ("measure", lambda e: "7", "mapping"),
+    ("measure", lambda e: {**e, "more": 1}, "more"),
+    ("measure", lambda e: {**e, "kind": "mesure"}, "kind 'mesure' is unknown"),
+    ("measure", lambda e: {**e, "trial": None}, "its trial is None"),
+    ("measure", lambda e: {**e, "trial": "0"}, "its trial is '0'"),
+    ("measure", lambda e: {**e, "data": {}}, "measure without .*kimg.*values"),
+    ("measure", lambda e: {**e, "data": []}, "another type"),
+    ("measure", lambda e: {**e, "time": "noon"}, "another type"),
+    ("ask", lambda e: {**e, "data": {"params": {}}}, "ask without replicate_of, seed"),
+    ("verdict", lambda e: {**e, "data": {**e["data"], "action": "go"}}, "action 'go' is unknown"),
+    ("verdict", lambda e: {**e, "data": {**e["data"], "card": {}}}, "card is not whole"),
+]
+
+
+@pytest.mark.parametrize(("kind", "edit", "why"), EDITS)
+def test_every_edit_is_named_by_its_line(
+    folder: StudyFolder, log: list[Any], kind: str, edit: Callable[[Any], Any], why: str
+) -> None:
+    line = at(log, kind)
+    log[line] = edit(log[line])
+    pattern = rf"events\.jsonl:{line + 1}: not an event of this log \(.*{why}.*restore the file"
+    with pytest.raises(StudyError, match=pattern) as refused:
+        written(folder, log).events()
+    assert "\n" not in str(refused.value)
+
+
+def test_bytes_that_are_no_text_are_named(folder: StudyFolder, log: list[Any]) -> None:
+    path = written(folder, log).path / "events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"measure"', b'"m\xff\xfeasure"', 1))
+    with pytest.raises(StudyError, match=rf"events\.jsonl:{at(log, 'measure') + 1}: not an event"):
+        folder.events()
