@@ -113,25 +113,27 @@ def script(**changes: Any) -> Script:
 
 @dataclass(frozen=True, kw_only=True)
 class Sabotaged(Assignment):
-    """An assignment that spoils another process it arrives in: `deed` is one of DEEDS. In its own
-    process, where Tune copies it, it does nothing.
+    """An assignment that spoils another process it arrives in: `deed` is one of DEEDS. In the
+    process that made it, `maker`, it does nothing: Tune copies it there, and a trial that reports
+    sends it back.
     """
 
     deed: str
+    maker: int
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return _arrive, (values, os.getpid())
+        return _arrive, (values,)
 
 
 def sabotaged(what: Assignment, deed: str) -> Sabotaged:
     """The same assignment with a deed."""
     values = {name: getattr(what, name) for name in what.__dataclass_fields__}
-    return Sabotaged(**values, deed=deed)
+    return Sabotaged(**values, deed=deed, maker=os.getpid())
 
 
-def _arrive(values: dict[str, Any], sender: int) -> Sabotaged:
-    if os.getpid() != sender:
+def _arrive(values: dict[str, Any]) -> Sabotaged:
+    if os.getpid() != values["maker"]:
         DEEDS[values["deed"]]()
     return Sabotaged(**values)
 
