@@ -57,6 +57,7 @@ def undisturbed(folder: Path, cache: Path) -> list[tuple[int, Any, float]]:
     return [(m.kimg, m.values, m.loss) for m in runtime.measurements]
 
 
+@pytest.mark.slow
 def test_a_trial_that_leaves_comes_back_and_ends_bitwise_the_same(
     one_ray: Find, tmp_path: Path, cache: Path
 ) -> None:

@@ -34,6 +34,7 @@ def doctor(folder: Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_sound_machine_passes_and_nothing_is_left_in_its_storage(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(SPACE)
     code, said = doctor(tmp_path, "my.yaml", "--address", "local")

@@ -89,6 +89,7 @@ def test_a_trial_whose_machine_vanished_was_preempted(
     nothing_is_left(processes)
 
 
+@pytest.mark.slow
 def test_notice_triggers_a_checkpoint_just_in_time(
     nodes: Cluster, processes: Find, tmp_path: Path, cache: Path
 ) -> None:
