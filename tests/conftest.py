@@ -28,17 +28,20 @@ class Turns:
     def __init__(self, folder: Path) -> None:
         self._gate = (folder / "gate").open("w")  # held by who waits: nobody overtakes
         self._turn = (folder / "turn").open("w")
+        self._kept = False  # from the test before, of the same file
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, Any, Any]:
         alone = item.get_closest_marker("ray") is not None
-        fcntl.flock(self._gate, fcntl.LOCK_EX)
-        fcntl.flock(self._turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(self._gate, fcntl.LOCK_UN)
+        if not self._kept:
+            fcntl.flock(self._gate, fcntl.LOCK_EX)
+            fcntl.flock(self._turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
         result = yield
-        if not (alone and nextitem is not None and nextitem.path == item.path):
+        self._kept = alone and nextitem is not None and nextitem.path == item.path
+        if not self._kept:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
         return result
 
