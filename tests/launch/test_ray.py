@@ -105,10 +105,34 @@ def wait_for(condition, seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
+def killed_and_resumed(study: Study, moment: int) -> Study:
+    """A study whose driver was killed after `moment` measurements, and that `resume` ended."""
+    driver = study.start("run", "space.yaml")
+    wait_for(
+        lambda: (
+            sum(e.kind == "measure" for e in study.events()) >= moment or driver.poll() is not None
+        ),
+        300,
+        "the study does not get there",
+    )
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    recorded = study.events()
+    study.finish("resume", "small")
+    assert study.events()[: len(recorded)] == recorded
+    return study
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """An uninterrupted study of 3 configurations, two at once where two fit."""
-    study = Study(tmp_path_factory.mktemp("whole"))
+    """A study of 3 configurations, two at once where two fit, killed once and resumed."""
+    return killed_and_resumed(Study(tmp_path_factory.mktemp("whole")), 3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The same without a kill."""
+    study = Study(tmp_path_factory.mktemp("undisturbed"))
     study.finish("run", "space.yaml")
     return study
 
@@ -159,28 +183,15 @@ def test_nothing_is_left_running(whole: Study) -> None:
     wait_for(lambda: not whole.processes(), 10, "processes left after the study")
 
 
-@pytest.mark.parametrize("moment", [3, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_killed_driver_loses_nothing_and_decides_the_same(
-    whole: Study, tmp_path: Path, moment: int
+    whole: Study, undisturbed: Study, tmp_path: Path
 ) -> None:
-    """SIGKILL of the driver after `moment` measurements, then `ictsweep resume`."""
-    study = Study(tmp_path)
-    driver = study.start("run", "space.yaml")
-    wait_for(
-        lambda: (
-            sum(e.kind == "measure" for e in study.events()) >= moment or driver.poll() is not None
-        ),
-        300,
-        "the study does not get there",
-    )
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    recorded = study.events()
-    study.finish("resume", "small")
-    assert study.events()[: len(recorded)] == recorded
-    assert without_times(study) == without_times(whole)
-    assert study.scores() == whole.scores()
-    wait_for(lambda: not study.processes(), 10, "processes left after the study")
+    later = killed_and_resumed(Study(tmp_path), 6)
+    for study in (whole, later):
+        assert without_times(study) == without_times(undisturbed)
+        assert study.scores() == undisturbed.scores()
+    wait_for(lambda: not later.processes(), 10, "processes left after the study")
 
 
 def without_times(study: Study) -> str:
