@@ -90,14 +90,14 @@ def play(home: Path, script: Script, what: Assignment, machines: Machines = ONE)
 
 
 def perform(home: Path, script: Script, what: Any, machines: Machines = ONE) -> Script:
-    """Play the script for an assignment, or for what Tune makes several of."""
+    """Play the script for an assignment, or for what Tune makes several of: two at a time."""
     ray.tune.run(
         ray.tune.with_resources(
             partial(_trial, machines=machines, ray_folder=str(home / "ray" / "train")), seat()
         ),
         config={"assignment": what}, name=f"session-{time.time_ns()}",
         storage_path=str(home / "ray"), scheduler=script, verbose=0, raise_on_failed_trial=False,
-        reuse_actors=True,
+        reuse_actors=True, max_concurrent_trials=2,
     )  # fmt: skip
     return script
 
