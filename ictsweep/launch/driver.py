@@ -48,9 +48,9 @@ def drive(assignment: Assignment, machines: Machines, ray_folder: str) -> None:
         kind, message = desk.said[0]
         desk.post({"fail": {"kind": str(kind), "message": message}})
     seconds = time.monotonic() - began
-    desk.post(
-        {"leave": {"seconds": seconds, "gpus": machines.gpus, "phases": desk.phases_of(seconds)}}
-    )
+    settled = ray.get(mailbox.group_of.remote(assignment.trial)) is not None
+    gpus = machines.gpus if settled else 0.0  # it waited for machines, and none came
+    desk.post({"leave": {"seconds": seconds, "gpus": gpus, "phases": desk.phases_of(seconds)}})
 
 
 class _Run(threading.Thread):

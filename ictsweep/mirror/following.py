@@ -87,15 +87,19 @@ class Following(threading.Thread):
 
 @contextlib.contextmanager
 def followed(*followings: Following) -> Iterator[None]:
-    """Run them for as long as the block does."""
+    """Run them for as long as the block does; who is impatient does not wait for their last word."""
     for each in followings:
         each.start()
+    waited_for = followings
     try:
         yield
+    except KeyboardInterrupt:
+        waited_for = ()
+        raise
     finally:
         for each in followings:
             each.dismiss()
-        for each in followings:
+        for each in waited_for:
             each.await_end()
 
 

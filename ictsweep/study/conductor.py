@@ -169,6 +169,11 @@ class Conductor:
             return None  # who leaves now hands its driver process on: a new one costs seconds
         return self._launch(absent[0])
 
+    def not_launched(self, record: TrialRecord, error: StorageError) -> None:
+        """A launch that is recorded could not begin, for the storage: the study pauses."""
+        self.pause(Halt.STORAGE, str(error))
+        self.gone(record.number, record.attempts, str(error))
+
     def room(self, slots: int, refused: str = "") -> None:
         """So many trials fit on the cluster now; `refused` is why no machine comes that was asked
         for, "" if that is not so.
@@ -195,8 +200,10 @@ class Conductor:
         """Record how the session ends, if the study has not come to its own end."""
         for number in self.present:
             self._left(number)
-        if self.pausing is None and self.engine.halted:
+        if self.engine.halted and self.pausing is None:
             self.pausing = Halt.FAILURES, self.engine.halted
+        if self.engine.finished and not self.engine.halted and self.error is None:
+            self.pausing = None  # the last trial came to its end while it was asked to leave
         if self.pausing is not None:
             kind, reason = self.pausing
             self._fact("halt", None, {"kind": str(kind), "reason": reason})
@@ -224,13 +231,16 @@ class Conductor:
         waited = self._clock() - self._present[number]
         return waited > STARTING_S and not self._post.settled(number)
 
-    def _launch(self, number: int) -> TrialRecord:
+    def _launch(self, number: int) -> TrialRecord | None:
         attempt, halvings = self.engine.launch(number)
         self._dismissed.discard(number)
         self._present[number] = self._clock()
         self._post.welcome(number)
         data = {"attempt": attempt, "gpus": self._gpus, "halvings": halvings}
         self._fact("launch", number, data)
+        if self.error is not None:
+            del self._present[number]
+            return None
         return self.ledger.trial(number)
 
     def _dismiss(self, number: int) -> None:
@@ -288,6 +298,6 @@ class Conductor:
             return
         if event.kind == "measure":
             self._post.acknowledge(trial, event.data["run_kimg"], event.data["kimg"])
-        elif event.kind == "verdict":
+        elif event.kind == "verdict" and event.data["action"] != Action.FAIL:  # nobody waits for it
             word = Word.GO_ON if event.data["action"] == Action.CONTINUE else Word.STOP
             self._post.deliver(trial, event.data["card"]["rung_kimg"], word)

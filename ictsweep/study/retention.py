@@ -7,10 +7,11 @@ Further seeds of trial 0 measure noise: they have no place among the configurati
 keep none. Samples, configurations and the log are small and always stay.
 """
 
+import contextlib
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -102,16 +103,24 @@ class Retention:
         if displaced:  # trial 0 stays without a place
             going[displaced] = Stays.NONE
         for number, what in going.items():
-            there = _parts(self._folder, f"trials/{number:04d}")[number]
-            self._strip(there, number, what)
+            with _put_off(number):
+                there = _parts(self._folder, f"trials/{number:04d}")[number]
+                self._strip(there, number, what)
 
     def _strip(self, parts: Collection[str], number: int, what: Stays) -> None:
         names = [f"trials/{number:04d}/{part}" for part in outworn(parts, what, self._budget)]
-        try:
+        with _put_off(number):
             if names:
                 self._folder.remove(*names)
-        except StorageError as error:  # it is tried again when the study is opened
-            _log.warning("trial %d: %s", number, error)
+
+
+@contextlib.contextmanager
+def _put_off(number: int) -> Iterator[None]:
+    """What the storage does not let happen to a trial now is tried again when the study is opened."""
+    try:
+        yield
+    except StorageError as error:
+        _log.warning("trial %d: %s", number, error)
 
 
 def outworn(parts: Collection[str], what: Stays, budget_kimg: int) -> list[str]:

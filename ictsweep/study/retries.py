@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ictsweep.records import Failed, Failure
 
-MOST: dict[str, int] = {Failure.PREEMPTED: 100, Failure.LOST: 3, Failure.OOM: 1}
+MOST: dict[str, int] = {Failure.PREEMPTED: 1000, Failure.LOST: 3, Failure.OOM: 1}
 ASKED_FOR = "asked for"  # the reason of a retry that a person ordered; it forgives what was before
 EQUAL_FAILURES = 3  # trials that end in the same way, or in a row: the cause is common to all
 

@@ -80,7 +80,8 @@ def run_session(
         measure = _measured_with(place, spec)
         _same_measure(folder, measure)
         with cluster(place.address), followed(*beside):
-            each, room = _given(place, spec.resources)
+            most = place.max_trials or spec.resources.max_trials
+            each, room = _given(spec.resources, most)
             engine = Engine(spec, starts(spec), Memory(spec, distributions(spec)))
             conductor, mailbox = _opened(place, log, engine, events, measure, each, room)
             assign = assignments(
@@ -89,7 +90,7 @@ def run_session(
                 mailbox=mailbox,
             )  # fmt: skip
             watch = Watch(
-                conductor, interruption, lambda: _room(place, each),
+                conductor, interruption, lambda: slots(each, most),
                 lambda: asked_to_stop(folder), refused,
             )  # fmt: skip
             searcher = StudySearcher(conductor, assign)
@@ -99,15 +100,15 @@ def run_session(
             return conductor.pausing
 
 
-def _given(place: Place, resources: Resources) -> tuple[Machines, int]:
-    """What each trial gets, and room for how many there is. Machines that are about to join are
-    waited for: they may bring the room, or the GPUs.
+def _given(resources: Resources, most: int | None) -> tuple[Machines, int]:
+    """What each trial gets, and room for how many there is, at most `most`. Machines that are about
+    to join are waited for: they may bring the room, or the GPUs.
     """
     until = time.monotonic() + _JOINING_S
     while True:
         per_worker = resources.cpus_per_worker, resources.gpus_per_worker
         each = machines(resources.workers, *per_worker, resources.accelerator_type)
-        room = _room(place, each)
+        room = slots(each, most)
         settled = room and (each.gpus or resources.gpus_per_worker == 0)
         if settled or not awaited() or time.monotonic() > until:
             return each, room
@@ -160,13 +161,6 @@ def _priors(
         same_yardstick(place, measure)
         facts += [f for f in prior(spec, place).facts if (f["study"], f["trial"]) not in known]
     return [Event(kind="prior", time=time, data=fact) for fact in facts]
-
-
-def _room(place: Place, each: Machines) -> int:
-    """How many trials may run at once now: none where machines were lost and others may come. The
-    person at the command line knows the cluster best.
-    """
-    return slots(each, place.max_trials or place.folder.spec().resources.max_trials)
 
 
 def _measured_with(place: Place, spec: StudySpec) -> dict[str, str]:

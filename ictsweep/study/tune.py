@@ -21,6 +21,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from ictsweep.answers import Word
+from ictsweep.errors import StorageError
 from ictsweep.interruption import Interruption
 from ictsweep.launch.cluster import gone
 from ictsweep.launch.driver import drive
@@ -47,7 +48,10 @@ class StudySearcher(Searcher):
         """The next trial's assignment; None to be asked again; FINISHED at the session's end."""
         record = self._conductor.next_launch()
         if record is not None:
-            return {"assignment": self._assign(record)}
+            try:
+                return {"assignment": self._assign(record)}
+            except StorageError as error:
+                self._conductor.not_launched(record, error)
         return Searcher.FINISHED if self._conductor.finished else None
 
     def on_trial_complete(

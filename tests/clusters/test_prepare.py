@@ -136,6 +136,16 @@ def test_removing_is_refused_while_machines_are_billed(call) -> None:
     assert "`ray down -y clusters/aws.yaml` ends them" in err
 
 
+def test_removing_in_another_region_than_the_buckets_removes_nothing(call) -> None:
+    """Roles belong to all regions: machines of the bucket's may count on them."""
+    call(*MINE)
+    before = world()
+    code, _, err = call(*PREPARE[:-1], "eu-west-1", "--remove")
+    assert code == 2
+    assert "bucket my-studies: it is in us-west-2, not in eu-west-1" in err
+    assert world() == before
+
+
 def test_a_bucket_elsewhere_is_refused(call) -> None:
     boto3.client("s3", region_name="eu-west-1").create_bucket(
         Bucket="my-studies", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}

@@ -106,6 +106,23 @@ def test_one_that_hangs_is_left_behind() -> None:
     assert thread.trouble == "it did not answer within 0.2 s"
 
 
+def test_a_second_ctrl_c_does_not_wait_for_it() -> None:
+    met, ends = threading.Event(), threading.Event()
+
+    class Hanging(Moody):
+        def catch_up(self) -> None:
+            met.set()
+            ends.wait()
+
+    thread = Following("m", lambda: Hanging([]), "")
+    with pytest.raises(KeyboardInterrupt), followed(thread):
+        assert met.wait(10)
+        raise KeyboardInterrupt
+    assert thread.is_alive()
+    ends.set()
+    thread.join(10)
+
+
 def test_an_error_of_the_study_goes_through() -> None:
     follower = Moody([])
     with pytest.raises(ZeroDivisionError), followed(Following("m", lambda: follower, "")):

@@ -8,6 +8,7 @@ from ictsweep.answers import Word
 from ictsweep.errors import StorageError
 from ictsweep.records import Event, Failure, Halt, Ledger, State
 from ictsweep.study.conductor import GRACE_S, STARTING_S, Conductor
+from ictsweep.study.retries import ASKED_FOR
 from ictsweep.study.spec import Limits
 from ictsweep.study.spending import Meter
 from tests.study.stage import Disk, Fate, Session, Words, uninterrupted
@@ -240,6 +241,58 @@ def test_a_trial_that_meets_a_full_disk_pauses_the_study_and_fails_nobody():
     assert conductor.pausing == (Halt.STORAGE, "trial 1: scripted at 0")
     Session(study, disk, random.Random(0), slots=2, fate=fate).run()
     assert State.FAILED not in {r.state for r in Ledger(disk.events).trials()}
+
+
+def test_a_launch_that_the_storage_does_not_let_begin_pauses_the_study_and_fails_nobody():
+    """Its configuration could not be written: it is recorded as launched and as left."""
+    desk = Desk()
+    record = desk.conductor.next_launch()
+    assert record is not None
+    desk.conductor.not_launched(record, StorageError("the disk is full"))
+    assert desk.conductor.pausing == (Halt.STORAGE, "the disk is full")
+    assert desk.conductor.finished
+    desk.conductor.close()
+    assert desk.kinds()[-3:] == ["launch", "leave", "halt"]
+    assert desk.conductor.next_launch() is None
+
+
+def test_what_could_not_be_recorded_is_not_launched():
+    desk = Desk()
+    desk.conductor._log = Broken(0)
+    assert desk.conductor.next_launch() is None
+    assert isinstance(desk.conductor.error, StorageError)
+    assert desk.conductor.finished
+
+
+def test_a_study_that_ends_while_it_is_asked_to_pause_is_complete():
+    """Ctrl-C in its last evaluation, which is recorded all the same."""
+    desk = Desk(slots=1, trials=1, replicates=1)
+    assert launched(desk) == [0]
+    *before, last = desk.study.rungs
+    for rung in before:
+        desk.measure(0, rung)
+    desk.conductor.pause(Halt.INTERRUPTED, "interrupted")
+    desk.measure(0, last)
+    desk.conductor.gone(0, 0, "gone")
+    desk.conductor.close()
+    assert desk.conductor.pausing is None
+    assert desk.kinds()[-2:] == ["verdict", "leave"]
+
+
+def test_a_trial_that_a_person_retries_is_not_told_its_old_end():
+    """The verdict of its failure is about a run that nobody waits for any more."""
+    desk = Desk()
+    launched(desk)
+    desk.conductor.take(0, 0, "fail", {"kind": "bug", "message": "a division by zero"})
+    assert "verdict" in desk.kinds()
+    assert desk.words.verdicts == {}
+    forgiven = {"attempt": 1, "halvings": 0, "reason": ASKED_FOR}
+    events = [*desk.disk.events, Event(kind="retry", time=desk.time(), trial=0, data=forgiven)]
+    mind, words = engine(desk.study, Historian()), Words()
+    mind.replay(events)
+    assert 0 in mind.flights
+    Conductor(Disk(), mind, words, events, clock=desk.time)
+    assert words.verdicts == {}
 
 
 def test_what_follows_a_failure_is_not_a_second_one():

@@ -10,7 +10,7 @@ def failures(*kinds: str) -> list[Failed]:
     return [Failed(time=0.0, kind=kind, message="m") for kind in kinds]
 
 
-@pytest.mark.parametrize(("kind", "most"), [("preempted", 100), ("lost", 3), ("oom", 1)])
+@pytest.mark.parametrize(("kind", "most"), [("preempted", 1000), ("lost", 3), ("oom", 1)])
 def test_each_kind_is_tried_again_so_often_and_no_more(kind, most):
     assert MOST[kind] == most
     answer = again(failures(*[kind] * most), 4, 0)

@@ -39,9 +39,14 @@ def prepare(wanted: Sequence[Part], *, dry_run: bool) -> Iterator[str]:
 
 
 def unprepare(account: Account, wanted: Sequence[Part], *, dry_run: bool) -> Iterator[str]:
-    """Take everything away that holds no data; refused while machines run."""
+    """Take everything away that holds no data; refused while machines run, or where a part is not
+    what it should be (a bucket of another region: roles belong to all regions, and machines of that
+    one may count on them).
+    """
     with told():
         running = machines(account)
+        for part in wanted:
+            part.missing()
     if running:
         raise UserError(
             f"{len(running)} machine(s) of this project run in {account.region} and are billed: "
