@@ -87,7 +87,7 @@ class Following(threading.Thread):
 
 @contextlib.contextmanager
 def followed(*followings: Following) -> Iterator[None]:
-    """Run them for as long as the block does; who is impatient does not wait for their last word."""
+    """Run them for as long as the block does; a second Ctrl-C does not wait for their last word."""
     for each in followings:
         each.start()
     waited_for = followings

@@ -116,7 +116,7 @@ class Retention:
 
 @contextlib.contextmanager
 def _put_off(number: int) -> Iterator[None]:
-    """What the storage does not let happen to a trial now is tried again when the study is opened."""
+    """What the storage does not let happen now is tried again when the study is opened."""
     try:
         yield
     except StorageError as error:

@@ -115,9 +115,14 @@ def test_a_second_ctrl_c_does_not_wait_for_it() -> None:
             ends.wait()
 
     thread = Following("m", lambda: Hanging([]), "")
-    with pytest.raises(KeyboardInterrupt), followed(thread):
-        assert met.wait(10)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with followed(thread):
+            assert met.wait(10)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert thread.is_alive()
     ends.set()
     thread.join(10)
