@@ -55,6 +55,7 @@ DECIDING = {
     "study.retries",
     "study.spending",
     "study.engine",
+    "study.clock",
     "study.conductor",
     "study.orders",
     "study.forecast",

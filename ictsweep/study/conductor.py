@@ -7,13 +7,13 @@ storage that fails), the present ones are asked to leave with their checkpoints,
 ends when they are gone.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ictsweep.answers import Word
 from ictsweep.errors import StorageError
 from ictsweep.records import Action, Event, Failure, Halt, Ledger, TrialRecord
+from ictsweep.study.clock import Clock
 from ictsweep.study.engine import Engine
 from ictsweep.study.retries import is_the_studys
 from ictsweep.study.spending import Meter, exceeded
@@ -68,16 +68,6 @@ class Shelf(Protocol):
     def ended(self, record: TrialRecord) -> None:
         """A trial ended: what nothing needs any more may go."""
         ...
-
-
-class Clock:
-    """Seconds since the epoch that never run backwards, whatever happens to the system's clock."""
-
-    def __init__(self) -> None:
-        self._epoch = time.time() - time.monotonic()
-
-    def __call__(self) -> float:
-        return self._epoch + time.monotonic()
 
 
 class Conductor:

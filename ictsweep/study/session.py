@@ -28,7 +28,8 @@ from ictsweep.mirror.following import Following, followed
 from ictsweep.records import LOG_VERSION, Event, Halt, trials
 from ictsweep.storage.shared import bring, share
 from ictsweep.study.changes import agreed
-from ictsweep.study.conductor import Clock, Conductor
+from ictsweep.study.clock import Clock
+from ictsweep.study.conductor import Conductor
 from ictsweep.study.engine import Engine
 from ictsweep.study.memory import Memory
 from ictsweep.study.order import check_folder
