@@ -166,6 +166,7 @@ def test_a_worker_says_what_it_lacks(
     nothing_is_left(one_ray)
 
 
+@pytest.mark.slow
 def test_a_bug_in_the_users_data_is_told_with_its_gist(
     one_ray: Find, tmp_path: Path, cache: Path
 ) -> None:
@@ -179,8 +180,9 @@ def test_a_bug_in_the_users_data_is_told_with_its_gist(
     nothing_is_left(one_ray)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two workers at once")
-@pytest.mark.parametrize("deed", ["killed", pytest.param("hang", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("deed", ["killed", "hang"])
 def test_workers_that_lose_each_other_are_lost(
     deed: str, one_ray: Find, tmp_path: Path, cache: Path
 ) -> None:

@@ -8,7 +8,7 @@ from ray.cluster_utils import Cluster
 
 from ictsweep.launch.cluster import cluster
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 USAGE = "RAY_USAGE_STATS_ENABLED"  # Ray itself sets it, and leaves it
 

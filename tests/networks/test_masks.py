@@ -192,7 +192,7 @@ def check_compiled(config, backend: str) -> None:
             torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("config", [SONG, SCALED])
+@pytest.mark.parametrize("config", [SONG, pytest.param(SCALED, marks=pytest.mark.slow)])
 def test_tracing_changes_nothing(config):
     check_compiled(config, "aot_eager")
 

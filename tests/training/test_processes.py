@@ -156,7 +156,9 @@ def wait_for(place: Path, process: subprocess.Popen) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_is_answered_with_a_checkpoint_and_the_way_on(
     number: signal.Signals, whole: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:
@@ -195,7 +197,7 @@ def test_a_second_signal_ends_it_at_once(cache: Path, tmp_path: Path) -> None:
     assert "begins anew: none was kept yet" in said
 
 
-@pytest.mark.parametrize("name", ["ict", "gaf"])
+@pytest.mark.parametrize("name", ["ict", pytest.param("gaf", marks=pytest.mark.slow)])
 def test_a_killed_process_resumes_to_bitwise_the_same_weights(
     name: str, whole: Callable[[str], Path], cache: Path, tmp_path: Path
 ) -> None:
