@@ -9,7 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ictsweep.errors import StorageError
 from ictsweep.records import Event, State, TrialRecord, trials
+from ictsweep.study import retention
 from ictsweep.study.retention import Podium, Retention, Stays, podium, stays
 from ictsweep.study.spec import Keep, StudySpec
 from ictsweep.study.store import StudyFolder
@@ -99,6 +103,26 @@ def test_a_better_trial_displaces_the_worst_of_the_best_at_once(tmp_path: Path) 
     assert kept(folder, [0, 3, 4]) == {0: [LAST], 3: [LAST], 4: []}
     rule.ended(record(5, State.COMPLETE, 1.0))
     assert kept(folder, [0, 3, 4, 5]) == {0: [LAST], 3: [], 4: [], 5: [LAST]}
+
+
+def test_a_storage_that_does_not_answer_puts_it_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trial's end stands; its checkpoints go when the study is opened again."""
+    folder = study(tmp_path)
+    write_runs(folder, [1])
+    shelf, there, pruned = Retention(folder, []), left(folder), record(1, State.PRUNED)
+
+    def away(*of: object) -> None:
+        raise StorageError("the bucket is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "_parts", away)
+        shelf.ended(pruned)
+    assert left(folder) == there
+    assert "trial 1: the bucket is away" in caplog.text
+    Retention(folder, [pruned])
+    assert left(folder) < there
 
 
 def test_told_twice_is_told_once(tmp_path: Path) -> None:
