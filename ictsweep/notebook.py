@@ -18,6 +18,7 @@ from ictsweep.study.retention import podium
 from ictsweep.study.spec import Keep, StudySpec
 from ictsweep.study.store import StudyFolder
 
+_BAND = ("sigma", "images", "loss")
 PHASES = ("startup_s", "train_s", "evaluate_s", "idle_s")
 
 
@@ -86,6 +87,24 @@ class Study:
         ]
         frame = pd.DataFrame(rows)
         return frame.astype({"stage": "Int64"}) if rows else frame
+
+    @cached_property
+    def noise_levels(self) -> pd.DataFrame:
+        """One row per evaluation and band of noise levels that was trained on since the evaluation
+        before (logs of earlier versions have none).
+
+        trial, run_kimg, kimg
+                            the evaluation
+        sigma               the band's middle; bands are of one width in log sigma
+        images, loss        the images trained on there, and their mean loss
+        """
+        rows = [
+            (record.number, m.run_kimg, m.kimg, *band)
+            for record in self.records
+            for m in record.measurements
+            for band in zip(*(m.spectrum.get(key, ()) for key in _BAND), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["trial", "run_kimg", "kimg", *_BAND])
 
     @cached_property
     def best(self) -> pd.Series | None:

@@ -21,7 +21,7 @@ is.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -48,7 +48,9 @@ class Measurement:
     `passports` share their keys ("fd", "fid_2step", "precision"). `levels` is N and `stage` how
     many steps of the curriculum were complete at the last training step; `grad_cosine` compares the
     gradient in the run's precision with float32 at the beginning of that stage (None where they are
-    the same).
+    the same). `spectrum` tells, of each band of noise levels that was trained on since the
+    evaluation before, its middle (`sigma`), the `images` and their mean `loss`; empty in logs of
+    earlier versions.
     """
 
     run_kimg: int
@@ -64,6 +66,7 @@ class Measurement:
     samples: str | None = None
     stage: int | None = None
     grad_cosine: float | None = None
+    spectrum: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def ends_run(self) -> bool:

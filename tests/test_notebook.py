@@ -56,6 +56,16 @@ def test_trials_are_the_logs(folder: StudyFolder) -> None:
             assert same(row[f"final.{key}"], last.values[key] if last and done else None)
 
 
+def test_noise_levels_are_the_logs(folder: StudyFolder) -> None:
+    frame, records = ictsweep.open_study(folder.path).noise_levels, folder.trials()
+    found = {key: rows for key, rows in frame.groupby(["trial", "run_kimg", "kimg"])}
+    assert len(found) == sum(len(record.measurements) for record in records) > 50
+    for record in records:
+        for m in record.measurements:
+            rows = found[record.number, m.run_kimg, m.kimg]
+            assert rows[["sigma", "images", "loss"]].to_dict("list") == m.spectrum
+
+
 def test_measurements_are_the_logs(folder: StudyFolder) -> None:
     frame, records = ictsweep.open_study(folder.path).measurements, folder.trials()
     rows = [(record, m) for record in records for m in record.measurements]

@@ -41,6 +41,7 @@ def study_data(
         "table": _table(view, trials),
         "trials": [_trial(view, t) for t in trials],
         "points": _points(trials),
+        "spectra": _spectra(trials),
         "pictures": {number: _picture(p) for number, p in pictures},
         "strips": {s.trial: {**_picture(s.picture), "rows": list(s.rows)} for s in strips},
     }
@@ -160,6 +161,25 @@ def _points(trials: Sequence[TrialView]) -> dict[str, Any]:
         "loss": typed((p.loss for p in points), "f4"),
         "grad": typed((p.grad_norm for p in points), "f4"),
         **({"stage": typed((_stage(p) for p in points), "i4")} if stages else {}),
+    }
+
+
+def _spectra(trials: Sequence[TrialView]) -> dict[str, Any]:
+    """The bands of noise levels at the end of every run that recorded them, in one row of columns;
+    `runs` as in `_points`.
+    """
+    runs: list[tuple[int, ...]] = []
+    columns: dict[str, list[float]] = {"sigma": [], "images": [], "loss": []}
+    for place, trial in enumerate(trials):
+        for run in trial.runs:
+            if run.spectrum:
+                first = len(columns["sigma"])
+                for key, column in columns.items():
+                    column.extend(run.spectrum[key])
+                runs.append((place, run.run_kimg, first, len(columns["sigma"])))
+    return {
+        "runs": typed((n for run in runs for n in run), "i4"),
+        **{key: typed(column, "f4") for key, column in columns.items()},
     }
 
 

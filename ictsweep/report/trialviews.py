@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,11 @@ def _scored(measurement: Measurement, key: str) -> Scored | None:
     return Scored(value=value, error=measurement.errors.get(key), below=below)
 
 
-def _curves(runs: Mapping[int, Iterable[Measurement]], key: str) -> tuple[Run, ...]:
-    curves = (Run(run_kimg=kimg, points=tuple(_points(run, key))) for kimg, run in runs.items())
+def _curves(runs: Mapping[int, Sequence[Measurement]], key: str) -> tuple[Run, ...]:
+    curves = (
+        Run(run_kimg=kimg, points=tuple(_points(run, key)), spectrum=run[-1].spectrum)
+        for kimg, run in runs.items()
+    )
     return tuple(curve for curve in curves if curve.points)
 
 

@@ -3,7 +3,7 @@ it.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -47,11 +47,12 @@ class Point:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """The learning curve of one training run of `run_kimg`: a rung's own run, or the only one of
-    the trial.
+    the trial. `spectrum` is its last evaluation's `Measurement.spectrum`.
     """
 
     run_kimg: int
     points: tuple[Point, ...]
+    spectrum: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

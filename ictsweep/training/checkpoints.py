@@ -11,7 +11,7 @@ import os
 import pickle
 import re
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Meta:
 
     `config` is the whole configuration in JSON types; `data` and `init` identify the contents of
     the images and of the file that the first weights came from ("" for random ones). `images`
-    counts those seen in this run. `stage` is the curriculum's at the last step and `grad_cosine`
-    the last one measured.
+    counts those seen in this run. `stage` is the curriculum's at the last step, `grad_cosine` the
+    last one measured, `by_level` what `spectrum.by_level` found since the last evaluation.
     """
 
     config: dict[str, Any]
@@ -48,6 +48,7 @@ class Meta:
     grad_norm: float
     stage: int | None = None
     grad_cosine: float | None = None
+    by_level: list[float] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -132,8 +133,10 @@ def read_meta(path: Path) -> Meta:
     if not (facts := _facts(path)):
         raise UserError(f"{path / 'meta.json'}: not what was written; the checkpoint is damaged")
     facts.pop("sha256", None)
-    if missing := {field.name for field in fields(Meta)} ^ facts.keys():
-        names = ", ".join(sorted(missing))
+    known = {each.name for each in fields(Meta)}
+    needed = {each.name for each in fields(Meta) if each.default is each.default_factory is MISSING}
+    if strange := (needed - facts.keys()) | (facts.keys() - known):
+        names = ", ".join(sorted(strange))
         raise UserError(f"{path}: not a checkpoint of this version ({names} in meta.json)")
     return Meta(**{**facts, "image_shape": tuple(facts["image_shape"])})
 

@@ -1,7 +1,7 @@
 """How the processes of a run leave it together, in the middle of an evaluation too.
 
 Had one process gone alone, the others would wait for it in their next exchange. A training step
-asks in the exchange that it makes anyway (`runtime.mean_over_ranks`); an evaluation asks before
+asks in the exchange that it makes anyway (`runtime.over_ranks`); an evaluation asks before
 each of its own, and a process that is told to leave between two of them goes to that question at
 once. Every process thus answers the same question last, and all of them hear the same answer.
 """

@@ -150,13 +150,13 @@ def gather(tensor: Tensor) -> Tensor:
     return torch.cat(parts).to(tensor.device)
 
 
-def mean_over_ranks(loss: Tensor, leaving: bool) -> Tensor:
-    """[the mean of the ranks' scalars, how many ranks are leaving], on every rank, in one exchange
-    and without waiting for the device.
+def over_ranks(found: Tensor, leaving: bool) -> Tensor:
+    """[how many ranks are leaving, the mean of the ranks' first numbers, the sums of their others],
+    on every rank, in one exchange and without waiting for the device.
     """
-    mine = torch.stack([loss, loss.new_full((), float(leaving))])
-    losses, leave = gather(mine[None]).T.contiguous()
-    return torch.stack([losses.mean(dim=0), leave.sum()])
+    mine = torch.cat([found.new_full((1,), float(leaving)), found])
+    rows = gather(mine[None]).T.contiguous()
+    return torch.cat([rows[:1].sum(dim=1), rows[1:2].mean(dim=1), rows[2:].sum(dim=1)])
 
 
 def first_rank_s(text: str) -> str:

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ictsweep.consistency import Batch
 from ictsweep.errors import UserError
 from ictsweep.training.objective import Objective
+from ictsweep.training.spectrum import BANDS, by_level
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,22 @@ def accumulate(
     inputs: Callable[[int, int], Batch],
     scale: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Add the gradient of the global batch's mean loss; returns this rank's part of that mean
-    (detached scalar).
+    """Add the gradient of the global batch's mean loss; returns this rank's part of that mean,
+    then its images and summed losses by noise level (`spectrum.by_level`): detached, in one row.
 
     `inputs(offset, count)` gives a micro-batch; `scale` is applied to what is differentiated. DDP
     averages gradients over ranks, so each rank's sum is divided by batch / world_size.
     """
     student = objective.student
-    total = torch.zeros((), device=next(student.parameters()).device)
+    total = torch.zeros(1 + 2 * BANDS, device=next(student.parameters()).device)
     parts = list(share.parts())
     for index, (offset, count) in enumerate(parts):
         with _no_sync(student, index < len(parts) - 1):
-            loss = objective.losses(inputs(offset, count)).sum() * (world_size / batch)
+            inside = inputs(offset, count)
+            losses = objective.losses(inside)
+            loss = losses.sum() * (world_size / batch)
             scale(loss).backward()
-        total += loss.detach()
+        total += torch.cat([loss.detach()[None], by_level(losses.detach(), inside.t)])
     return total
 
 

@@ -25,8 +25,9 @@ from ictsweep.training.optimizer import set_lr, total_norm
 from ictsweep.training.post_hoc import SNAPSHOTS, forget_snapshots, snapshot_due
 from ictsweep.training.precision import allow_tf32, tf32
 from ictsweep.training.probe import gradient_cosine, probe_size
-from ictsweep.training.runtime import Runtime, gather, mean_over_ranks
+from ictsweep.training.runtime import Runtime, gather, over_ranks
 from ictsweep.training.samplers import routes, samplers
+from ictsweep.training.spectrum import added, spectrum
 from ictsweep.training.step import accumulate, share_of
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Trainer:
                 word = self._at(int(kimg))
                 if word is not Word.GO_ON:
                     return Outcome.STOPPED if word is Word.STOP else Outcome.LEFT
+                self.meta = replace(self.meta, by_level=[])
             if kimg >= self.config.budget_kimg:
                 return Outcome.FINISHED
             if self._step():
@@ -101,15 +103,16 @@ class Trainer:
         started = time.perf_counter()
         stage = self.config.method.pairs.stage(self._progress(self.seen))
         cosine = self.meta.grad_cosine if stage == self.meta.stage else self._probe()
-        loss, leaving, grad_norm = self._gradient()
-        if self._move(loss, grad_norm):
+        norm, leaving, loss, *by_level = self._gradient()
+        if self._move(loss, norm):
             self.state.update_averages()
         self.meta = replace(
             self.meta,
             images=self.seen + self.config.optimizer.batch,
             train_s=self.meta.train_s + time.perf_counter() - started,
             loss=loss,
-            grad_norm=grad_norm if math.isfinite(grad_norm) else self.meta.grad_norm,
+            grad_norm=norm if math.isfinite(norm) else self.meta.grad_norm,
+            by_level=added(self.meta.by_level, by_level),
             stage=stage,
             grad_cosine=cosine,
         )
@@ -126,22 +129,21 @@ class Trainer:
         objective = self.objective.of(self.state.model)
         return gradient_cosine(objective, self.feed.batch(self.seen, 0, count))
 
-    def _gradient(self) -> tuple[float, float, float]:
+    def _gradient(self) -> list[float]:
         """Put the gradient of the next global batch where the optimiser looks for it, clipped; its
-        mean loss, how many ranks are leaving, and the gradient's norm before clipping.
+        norm before clipping, how many ranks are leaving, the mean loss, and images and losses by
+        noise level.
         """
         optimizer, scaler, batch = self.state.optimizer, self.state.scaler, self.config.optimizer
         optimizer.zero_grad(set_to_none=True)
-        loss = accumulate(
+        found = accumulate(
             self.objective, self.share, batch.batch, self.runtime.world_size,
             partial(self.feed.batch, self.seen), scaler.scale if scaler else torch.nn.Identity(),
         )  # fmt: skip
         if scaler:
             scaler.unscale_(optimizer)
         norm = total_norm(self.state.model, batch.clip)
-        shared = mean_over_ranks(loss, self.runtime.leaving)
-        loss, leaving, norm = torch.cat([shared, norm[None]]).tolist()
-        return loss, leaving, norm
+        return torch.cat([norm[None], over_ranks(found, self.runtime.leaving)]).tolist()
 
     def _move(self, loss: float, grad_norm: float) -> bool:
         """Take the optimiser's step; whether it was taken. Diverged, before the optimiser moves,
@@ -215,6 +217,7 @@ class Trainer:
             samples=picture,
             stage=self.meta.stage,
             grad_cosine=self.meta.grad_cosine,
+            spectrum=spectrum(self.meta.by_level),
         )
         with self.job.clock.phase(Phase.IDLE):
             self.runtime.report(measurement)

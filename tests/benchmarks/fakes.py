@@ -34,6 +34,12 @@ _PASSPORT = {
     "reference": "ac2213023a1dd19f",
 }  # fmt: skip
 
+_SPECTRUM = {
+    "sigma": [round(0.0104 * 1.94**band, 4) for band in range(14)],
+    "images": [37 * band for band in range(1, 15)],
+    "loss": [round(0.3172 / band, 4) for band in range(1, 15)],
+}
+
 
 def spec(trials: int, reports: int, sampler: str = "tpe") -> StudySpec:
     """Every trial reports once a kimg up to the first rung, at `reports` kimg; the best quarter
@@ -69,7 +75,7 @@ def measurement(study: StudySpec, params: Mapping[str, float], seed: int, kimg: 
         "levels": 1281, "loss": 3.170430898666382, "grad_norm": 302.6651916503906,
         "train_s": 6.37131506599917, "evaluate_s": 0.6949363680000715,
         "samples": f"samples/{study.rungs[-1]:06d}-{kimg:06d}.png", "stage": 7,
-        "grad_cosine": None,
+        "grad_cosine": None, "spectrum": _SPECTRUM,
     }  # fmt: skip
 
 

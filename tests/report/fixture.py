@@ -3,7 +3,7 @@ log is one that could have been.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -276,8 +276,17 @@ def _measurement(
         passports={"fd": passport, "fd_2step": {**passport, "steps": 2, "levels": [80.0, 0.821]}},
         levels=10 * 2 ** min(7, int(8 * kimg / run)) + 1, loss=0.02, grad_norm=0.4,
         train_s=(0.05 if script.gpus else 0.18) * kimg, evaluate_s=0.2 if script.gpus else 1.1,
-        samples=f"samples/{run:06d}-{kimg:06d}.png",
+        samples=f"samples/{run:06d}-{kimg:06d}.png", spectrum=spectrum_of(number),
     )  # fmt: skip
+
+
+def spectrum_of(number: int) -> Mapping[str, Sequence[float]]:
+    """The loss by noise level as a trial's evaluations have it: more of it at higher levels, another
+    one in each trial.
+    """
+    sigma = [float(f"{0.04 * 1.94**band:.4g}") for band in range(11)]
+    images = [3, 40, 210, 640, 1150, 1300, 870, 380, 110, 20, number + 1]
+    return {"sigma": sigma, "images": images, "loss": [round(0.01 * s + number, 4) for s in sigma]}
 
 
 def _truth(params: Mapping[str, Any], run: int, kimg: int, effect: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from ictsweep.records import LOG_VERSION
 from ictsweep.study.spec import spec_from_dict
 from ictsweep.study.store import StudyFolder
-from tests.report.fixture import PASSPORT, START, drawn, painted, space
+from tests.report.fixture import PASSPORT, START, drawn, painted, space, spectrum_of
 
 ENDS = (160, 320, 320, 640)  # where trials end, in turn: 10, 20, 20 and 40 points, 22.5 on average
 EVERY = 16
@@ -72,6 +72,7 @@ def _measurement(number: int, kimg: int, value: float) -> dict[str, Any]:
         "passports": {"fd": PASSPORT, "fd_2step": {**PASSPORT, "steps": 2}},
         "levels": 10 * 2 ** min(7, 8 * kimg // 640) + 1, "loss": 0.02, "grad_norm": 0.4,
         "train_s": 0.18 * kimg, "evaluate_s": 1.1, "samples": f"samples/{kimg:06d}.png",
+        "spectrum": spectrum_of(number),
     }  # fmt: skip
 
 

@@ -234,6 +234,34 @@ def test_every_trial_has_a_page(tab: Browser, view: StudyView) -> None:
     assert errors(tab) == []
 
 
+SPECTRUM = """
+const plot = document.querySelector('[data-plot=spectrum]');
+const drawn = () => plot.data.map(({ name, x, y, customdata }) => [name, x, y, customdata]);
+return plot && new Promise((tell) => {
+  const look = () => (plot.data ? tell(drawn()) : setTimeout(look, 20));
+  look();
+});
+"""
+
+
+def test_a_trials_page_shows_the_loss_by_noise_level(tab: Browser, view: StudyView) -> None:
+    """The log's bands at the end of each of its runs, float32; a trial without any has no figure."""
+    trial = view.trial(view.best or 0)
+    tab.run(GO, f"#trial-{trial.number}")
+    drawn = tab.run(SPECTRUM)
+    assert len(drawn) == 2 * len(trial.runs)
+    for run, losses, shares in zip(trial.runs, drawn[::2], drawn[1::2], strict=True):
+        assert losses[0] == shares[0] == f"run of {run.run_kimg:,} kimg"
+        assert losses[1] == shares[1] == pytest.approx(run.spectrum["sigma"], rel=1e-6)
+        assert losses[2] == pytest.approx(run.spectrum["loss"], rel=1e-6)
+        assert shares[3] == run.spectrum["images"]
+        assert sum(shares[2]) == pytest.approx(1.0)
+    nothing = next(t for t in view.trials if not t.runs)
+    tab.run(GO, f"#trial-{nothing.number}")
+    assert tab.run(SPECTRUM) is None
+    assert errors(tab) == []
+
+
 def test_dark_mode_repaints_page_and_figures(tab: Browser) -> None:
     light, dark = PALETTE["ink"]
     tab.run(GO, "#overview")

@@ -60,7 +60,8 @@ def points(run: Trainer) -> list[tuple[Any, ...]]:
     runtime = run.runtime
     assert isinstance(runtime, Recorder)
     return [
-        (m.kimg, m.values, m.errors, m.levels, m.loss, m.grad_norm, m.stage, m.grad_cosine)
+        (m.kimg, m.values, m.errors, m.levels, m.loss, m.grad_norm, m.stage, m.grad_cosine,
+         m.spectrum)
         for m in runtime.measurements
     ]
 
@@ -208,20 +209,21 @@ def test_checkpoints_within_a_kimg_sort_by_their_progress(tmp_path: Path) -> Non
 def test_the_flag_rides_with_the_loss_and_changes_no_bit_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Against the mean of the losses alone, for 1 to 33 ranks."""
+    """Against the mean of the losses alone, for 1 to 33 ranks; what comes after it is summed."""
     for ranks in range(1, 34):
         losses = torch.randn(ranks, generator=torch.Generator().manual_seed(ranks)) * 1e3
         flags = torch.arange(ranks) % 3 == 1
-        rows = torch.stack([losses, flags.float()], dim=1)
+        rows = torch.stack([flags.float(), losses, torch.arange(ranks) + 1.0], dim=1)
 
         def together(mine: torch.Tensor, rows: torch.Tensor = rows) -> torch.Tensor:
             assert torch.equal(mine, rows[:1])
             return rows
 
         monkeypatch.setattr(world, "gather", together)
-        loss, leaving = world.mean_over_ranks(losses[0], bool(flags[0]))
+        leaving, loss, images = world.over_ranks(rows[0, 1:], bool(flags[0]))
         assert torch.equal(loss, losses.mean(dim=0))
         assert leaving == flags.sum()
+        assert images == ranks * (ranks + 1) / 2
 
 
 def test_workers_that_see_different_folders_say_so(

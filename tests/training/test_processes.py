@@ -106,6 +106,8 @@ def test_two_workers_give_the_loss_curve_of_one(
         assert two["kimg"] == one["kimg"]
         tolerance = 1e-5 if one["kimg"] == 1 else 1e-3
         assert two["loss"] == pytest.approx(one["loss"], rel=tolerance)
+        assert two["spectrum"]["images"] == one["spectrum"]["images"]
+        assert two["spectrum"]["loss"] == pytest.approx(one["spectrum"]["loss"], rel=1e-2)
         assert two["values"]["fd"] == pytest.approx(one["values"]["fd"], rel=1e-3)
     names = [sorted(p.name for p in (run / "snapshots").iterdir()) for run in (whole("gaf"), out)]
     assert names[0] == names[1]

@@ -24,13 +24,17 @@ const app = {};
   app.trials = app.study.trials; // in halving order: the place is the rank
   app.placeOf = new Map(app.trials.map((trial, place) => [trial.n, place]));
   app.trial = (number) => app.trials[app.placeOf.get(number)];
-  app.points = once(() => Object.fromEntries(Object.entries(app.study.points).map(([k, v]) => [k, app.column(v)])));
-  app.runsOf = once(() => { // place of a trial -> [[length of the run, first point, one past the last], ...]
-    const { runs } = app.points();
+  const columns = (name) => once(() => Object.fromEntries(Object.entries(app.study[name]).map(([k, v]) => [k, app.column(v)])));
+  const byTrial = (rows) => once(() => { // place of a trial -> [[length of the run, first row, one past the last], ...]
+    const { runs } = rows();
     const found = app.trials.map(() => []);
     for (let i = 0; i < runs.length; i += 4) found[runs[i]].push([runs[i + 1], runs[i + 2], runs[i + 3]]);
     return found;
   });
+  app.points = columns("points");
+  app.runsOf = byTrial(app.points);
+  app.spectra = columns("spectra");
+  app.spectraOf = byTrial(app.spectra);
 
   // state and address -------------------------------------------------------------------------------------------
   // #trials?q=word&off=stopped&sort=-3&hide=4,5&pick=1-5,9&show=progress-1 ; #trial-17

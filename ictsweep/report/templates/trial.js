@@ -37,21 +37,24 @@
 
   // curves ------------------------------------------------------------------------------------------------------
   const look = (text) => ({ title: { text, font: { size: 12, color: app.tone("muted") } }, gridcolor: app.tone("rule"), linecolor: app.tone("muted"), zeroline: false, tickfont: { size: 11, color: app.tone("muted") }, automargin: true });
+  const shade = (i, of) => app.tone(`ramp${of < 2 ? 4 : 1 + Math.round(3 * i / (of - 1))}`);
+  const name = (length) => `run of ${length.toLocaleString("en")} kimg`;
+  const paper = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 8, t: 8, b: 44 }, font: { color: app.tone("ink"), size: 12 }, legend: { orientation: "h", y: 1.06, font: { size: 11 } }, hoverlabel: { bgcolor: app.tone("raised"), font: { color: app.tone("ink") } } });
   const rows = [["value", "value", app.study.metric], ["levels", "levels", "N(k)"], ["loss", "loss", "loss"], ["grad", "grad", "gradient"]];
   const figure = (place) => {
     const points = app.points(), runs = app.runsOf()[place];
     const shown = rows.filter(([column]) => runs.some(([, first, end]) => points[column].subarray(first, end).some((value) => Number.isFinite(value) && (column === "value" || value !== 0))));
     const data = [];
-    const layout = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 8, t: 8, b: 44 }, font: { color: app.tone("ink"), size: 12 }, legend: { orientation: "h", y: 1.06, font: { size: 11 } }, hoverlabel: { bgcolor: app.tone("raised"), font: { color: app.tone("ink") } }, xaxis: { ...look("kimg into the run"), rangemode: "tozero" } };
+    const layout = { ...paper(), xaxis: { ...look("kimg into the run"), rangemode: "tozero" } };
     shown.forEach(([column, , text], r) => {
       const high = 1 - r / shown.length, low = 1 - (r + 0.82) / shown.length;
       layout[r ? `yaxis${r + 1}` : "yaxis"] = { ...look(text), domain: [low, high], ...(column !== "value" && { rangemode: "tozero" }) };
       runs.forEach(([length, first, end], i) => {
-        const color = app.tone(`ramp${runs.length < 2 ? 4 : 1 + Math.round(3 * i / (runs.length - 1))}`);
+        const color = shade(i, runs.length);
         const values = Array.from(points[column].subarray(first, end));
         const stage = points.stage ? Array.from(points.stage.subarray(first, end), (s) => (s < 0 ? "" : `, stage ${s}`)) : [];
         data.push({
-          x: Array.from(points.kimg.subarray(first, end)), y: values, yaxis: r ? `y${r + 1}` : "y", mode: "lines+markers", name: `run of ${length.toLocaleString("en")} kimg`,
+          x: Array.from(points.kimg.subarray(first, end)), y: values, yaxis: r ? `y${r + 1}` : "y", mode: "lines+markers", name: name(length),
           legendgroup: String(length), showlegend: r === 0 && runs.length > 1, line: { color, width: 2, ...(column === "levels" && { shape: "hv" }) }, marker: { size: 5, color },
           customdata: stage, hovertemplate: `%{y:.4g} at %{x} kimg${stage.length ? "%{customdata}" : ""}<extra></extra>`,
           ...(column === "value" && { error_y: { array: Array.from(points.error.subarray(first, end)), thickness: 1, width: 0, color } }),
@@ -61,15 +64,38 @@
     layout.xaxis.anchor = shown.length > 1 ? `y${shown.length}` : "y";
     return { data, layout, height: 90 + 130 * shown.length };
   };
+  // the loss by noise level -------------------------------------------------------------------------------------
+  const spectrum = (place) => {
+    const { sigma, images, loss } = app.spectra(), runs = app.spectraOf()[place];
+    const data = runs.flatMap(([length, first, end], i) => {
+      const color = shade(i, runs.length), many = images.subarray(first, end), all = many.reduce((a, b) => a + b, 0);
+      const shared = { x: Array.from(sigma.subarray(first, end)), mode: "lines+markers", name: name(length), legendgroup: String(length), line: { color, width: 2 }, marker: { size: 5, color } };
+      return [
+        { ...shared, y: Array.from(loss.subarray(first, end)), showlegend: runs.length > 1, hovertemplate: "loss %{y:.3g} around σ = %{x:.3g}<extra></extra>" },
+        { ...shared, y: Array.from(many, (n) => n / all), yaxis: "y2", showlegend: false, line: { color, width: 2, shape: "hvh" }, customdata: Array.from(many), hovertemplate: "%{y:.1%} of the images (%{customdata:,}) around σ = %{x:.3g}<extra></extra>" },
+      ];
+    });
+    const layout = { ...paper(), xaxis: { ...look("noise level σ"), type: "log", anchor: "y2" },
+      yaxis: { ...look("mean loss"), type: "log", exponentformat: "power", domain: [0.4, 1] }, yaxis2: { ...look("images"), rangemode: "tozero", tickformat: ".0%", domain: [0, 0.3] } };
+    return { data, layout, height: 340 };
+  };
+  const spectra = (place) => {
+    if (!app.spectraOf()[place].length) return [];
+    return [el("div", { class: "plot", "data-plot": "spectrum", role: "img", "aria-label": "Mean loss and share of the images over the noise level", style: "height: 340px" }),
+      el("p", { class: "caption" }, "At which noise levels does it still learn, and where were its images sent? Mean training loss per band of levels, and the share of the images there, since the evaluation before each run's last. Losses as the method weights them: compare shapes, not heights between trials of other distances or weightings.")];
+  };
+
+  const FIGURES = { curves: figure, spectrum };
   const drawCurves = async (place) => {
-    const plot = panel.querySelector(".plot");
-    if (!plot || typeof Plotly === "undefined") return;
-    const { data, layout } = figure(place);
-    await Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false });
+    if (typeof Plotly === "undefined") return;
+    for (const plot of panel.querySelectorAll(".plot")) {
+      const { data, layout } = FIGURES[plot.dataset.plot](place);
+      await Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false });
+    }
   };
   const curves = (place) => {
     if (!app.runsOf()[place].length) return [el("p", { class: "none" }, "Nothing was measured.")];
-    return [el("div", { class: "plot", role: "img", "aria-label": "Value, noise levels, loss and gradient norm over training", style: `height: ${figure(place).height}px` }),
+    return [el("div", { class: "plot", "data-plot": "curves", role: "img", "aria-label": "Value, noise levels, loss and gradient norm over training", style: `height: ${figure(place).height}px` }),
       el("p", { class: "caption" }, "How did it learn, and at which place of the curriculum? Value with its evaluation error, N(k), training loss and gradient norm at each evaluation; every run starts anew.")];
   };
 
@@ -80,7 +106,7 @@
     const copy = el("button", { type: "button", class: "copy" }, "Copy");
     copy.addEventListener("click", async () => { await app.copy(command.textContent); copy.textContent = "Copied"; });
     panel.replaceChildren(header(trial, place), el("p", { class: "answer" }, bdi(columns[columns.length - 1].texts[place])), el("div", { class: "trial-grid" },
-      el("div", {}, ...section("Learning curves", ...curves(place)), ...section("Decisions", bullets(trial.cards)), ...section("Failures", bullets(trial.failures)), ...section("Launched again", bullets(trial.retries)), ...section("Launches", launches(trial))),
+      el("div", {}, ...section("Learning curves", ...curves(place)), ...section("Loss by noise level", ...spectra(place)), ...section("Decisions", bullets(trial.cards)), ...section("Failures", bullets(trial.failures)), ...section("Launched again", bullets(trial.retries)), ...section("Launches", launches(trial))),
       el("div", {}, ...section("Configuration", configuration(place)), ...section("Time", facts(trial)),
         ...section("Samples", picture ? app.sampleImage(picture, `Samples of trial ${number}`, { class: `trial-sheet${picture.px ? " pixels" : ""}` }) : el("p", { class: "none" }, "Not on this page: its pictures are in the study's folder."), strip),
         el("h3", {}, "Run it again, with study.yaml as saved from the Reproduce tab ", copy), command)));
