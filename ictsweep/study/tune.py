@@ -110,7 +110,7 @@ class Watch(Callback):
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop takes a step."""
         if self._interruption.asked:
-            self._conductor.pause(Halt.INTERRUPTED, "interrupted")
+            self._conductor.pause(Halt.INTERRUPTED, "by Ctrl-C or SIGTERM")
         self._conductor.within_limits()
         if time.monotonic() - self._looked > LOOK_S and self._conductor.pausing is None:
             self._looked = time.monotonic()
