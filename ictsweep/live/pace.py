@@ -76,4 +76,4 @@ def _bare(event: Event) -> Event:
     """An event without what the engine does not look at, and memory would be full of."""
     if event.kind != "measure":
         return event
-    return replace(event, data={**event.data, "passports": {}, "errors": {}})
+    return replace(event, data={**event.data, "passports": {}, "errors": {}, "spectrum": {}})

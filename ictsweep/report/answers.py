@@ -33,7 +33,7 @@ def improving(view: StudyView) -> str:
     if len(done) < 2:
         n = count(len(done), "searched trial")
         return f"Too early to say: {n} reached the full budget."
-    half = view.steps[-1].spent_s / 2
+    half = sum(t.train_s + t.evaluate_s for t in view.trials) / 2
     before = [s.scored.value for s in done if s.spent_s <= half]
     best = min(s.scored.value for s in done)
     if not before:
@@ -44,7 +44,8 @@ def improving(view: StudyView) -> str:
     share = f"{gain / min(before):.0%}".replace("%", " %") if min(before) > 0 else number(gain)
     sd = view.noise.sd if view.noise is not None and view.noise.known else None
     noise = "" if sd is None else f", {gain / sd:.1f} times the spread of trial 0 over seeds"
-    return f"Yes: the second half of the time lowered the best by {share}{noise}."
+    said = "Hardly" if sd is not None and gain < sd else "Yes"
+    return f"{said}: the second half of the time lowered the best by {share}{noise}."
 
 
 def mattered(paths: Sequence[str]) -> str:
@@ -61,6 +62,8 @@ def trust(found: Sequence[Agreement]) -> str:
     first = next(trusted(tuple(found)), None)
     if first is None:
         return "Nothing to say yet: no configuration has values at two rungs."
+    if first.tau is None and len(first.trials) >= FEWEST:
+        return f"Nothing to say: all values at {first.early:,} or at {first.late:,} kimg are equal."
     if first.tau is None or first.low is None or first.high is None:
         return (
             f"Too few to say: {count(len(first.trials), 'trial')} with values at {first.early:,} "

@@ -80,6 +80,8 @@ def agreement(info: Agreement) -> str:
         "order, 0 none."
         if info.tau is not None and info.low is not None and info.high is not None
         else f"{count(len(info.trials), 'trial')}: no agreement is stated below {FEWEST}."
+        if len(info.trials) < FEWEST
+        else "The values of one rung are all equal: they have no order."
     )
     return (
         f"Was {info.early:,} kimg enough to judge by? Points rising from left to right: yes. "

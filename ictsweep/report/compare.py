@@ -61,25 +61,28 @@ class Difference:
 @dataclass(frozen=True, kw_only=True)
 class Shift:
     """Where the best quarter of each study lies on a parameter that all of them search: medians
-    with the middle half, by study.
+    with the middle half, by study; of how many trials ("4 of 10 at 36 kimg").
     """
 
     path: str
     log: bool
     low: float
     high: float
-    middles: tuple[tuple[str, float, float, float, int], ...]
+    middles: tuple[tuple[str, float, float, float, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonInfo:
-    """What the page of a comparison shows."""
+    """What the page of a comparison shows. `survivors`: at `rung_kimg` some study has only those
+    that it let through.
+    """
 
     metric: str
     names: tuple[str, ...]
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
     rung_kimg: int | None
+    survivors: bool
     edfs: tuple[Edf | None, ...]
     progress: tuple[ProgressInfo, ...]
     threshold: float | None
@@ -101,6 +104,7 @@ def comparison_info(views: Sequence[StudyView]) -> ComparisonInfo:
         rows=tuple(_row(name, view) for name, view in zip(names, views, strict=True)),
         differences=tuple(_differences(names, views)),
         rung_kimg=rung,
+        survivors=any(view.spec.rungs[0] != rung for view in views),
         edfs=tuple(_edf(view, rung) for view in views),
         progress=progress,
         threshold=threshold,
@@ -212,8 +216,10 @@ def _shifts(names: Sequence[str], views: Sequence[StudyView]) -> Iterator[Shift]
         )  # fmt: skip
 
 
-def _middle(name: str, view: StudyView, path: str) -> tuple[str, float, float, float, int] | None:
-    """(study, lower quartile, median, upper quartile, trials) of the best quarter's values."""
+def _middle(name: str, view: StudyView, path: str) -> tuple[str, float, float, float, str] | None:
+    """(study, lower quartile, median, upper quartile, which trials) of the best quarter's values,
+    or of the best FEWEST.
+    """
     rung, trials = view.matched_rung(FEWEST)
     axis = next(axis for axis in view.spec.search if axis.path == path)
     having = sorted(
@@ -224,7 +230,8 @@ def _middle(name: str, view: StudyView, path: str) -> tuple[str, float, float, f
         return None
     values: Any = [float(t.params[path]) for t in best]
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return name, float(low), float(middle), float(high), len(best)
+    which = f"{len(best)} of {len(having)} at {rung:,} kimg"
+    return name, float(low), float(middle), float(high), which
 
 
 def _notes(names: Sequence[str], views: Sequence[StudyView]) -> Iterator[str]:

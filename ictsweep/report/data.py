@@ -111,6 +111,8 @@ def _trial(view: StudyView, trial: TrialView) -> dict[str, Any]:
             *_held(view, trial),
         ],
         "kimg": trial.sample_kimg,
+        "pictured": trial.sample is not None,
+        "valueless": trial.valueless or None,
     }
     return {key: value for key, value in facts.items() if not _empty(value)}
 

@@ -4,6 +4,7 @@ several ways are the options of one group.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io as pio
@@ -49,6 +50,15 @@ class Drawing:
     def height(self) -> int:
         """In pixels."""
         return int(self.figure.layout.height)  # type: ignore[union-attr]
+
+    @property
+    def selects(self) -> bool:
+        """Whether it has points that are trials, of which a reader may select some."""
+        return any("markers" in (t.mode or "") and t.customdata is not None for t in self._scatter)
+
+    @property
+    def _scatter(self) -> Iterator[Any]:
+        return (trace for trace in self.figure.data if trace.type in ("scatter", "scattergl"))
 
     @property
     def json(self) -> Markup:

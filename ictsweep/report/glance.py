@@ -49,7 +49,7 @@ def evidence_lanes(info: EvidenceInfo) -> Lanes | None:
         return None
     ends = [s.value + sign * (s.error or 0.0) for _, s in pairs for sign in (-1, 1)]
     if info.luck is not None:
-        ends += [max(info.luck.low, 0.0), info.luck.high]
+        ends += [info.luck.low, info.luck.high]
     if info.noise is not None:
         ends += [info.noise.mean - info.noise.sd, info.noise.mean + info.noise.sd]
     scale = _Scale.over(ends)
@@ -58,7 +58,7 @@ def evidence_lanes(info: EvidenceInfo) -> Lanes | None:
         Lane(name="trial 0, by seed", marks=tuple(_points(scale, info.baseline, None, "baseline"))),
     ]
     if info.luck is not None:
-        low, high = max(info.luck.low, 0.0), info.luck.high
+        low, high = info.luck.low, info.luck.high
         text = (
             f"luckiest of {info.luck.tried} equal trials: {number(low)} to {number(high)}, 9 times "
             "in 10"

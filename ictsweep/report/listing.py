@@ -69,33 +69,23 @@ def listing(reports: Path) -> str:
 def _summaries(reports: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(reports.glob("*/summary.json")):
         try:
-            entry = json.loads(path.read_text())
+            found = json.loads(path.read_text())
+            entry = {key: value for key, value in found.items() if value is not None}
             if not str(entry.get("thumb", "")).startswith("data:image/png;base64,"):
                 entry["thumb"] = ""
             yield {
-                **_EMPTY,
-                **entry,
+                **{name: str(entry.get(name, "")) for name in _TEXTS},
                 "compares": [str(name) for name in entry.get("compares", ())],
                 "said": [str(text) for text in entry.get("said", ())],
-                "updated": float(entry["updated"]),
+                "updated": min(max(float(entry["updated"]), 0.0), _LAST),
                 "folder": path.parent.name,
             }
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             continue  # written by something else: not ours to list
 
 
-_EMPTY = dict.fromkeys(
-    (
-        "cost",
-        "thumb",
-        "study",
-        "metric",
-        "headline",
-        "verdict",
-        "label",
-        "progress",
-        "best",
-        "configurations",
-    ),
-    "",
-)
+_TEXTS = (
+    "cost", "thumb", "study", "metric", "headline", "verdict", "label", "progress", "best",
+    "configurations",
+)  # fmt: skip
+_LAST = 4e9  # seconds since the epoch: no study was updated later

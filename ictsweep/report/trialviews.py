@@ -47,6 +47,7 @@ def trial_view(
         sample=folder / str(picture.samples) if picture else None,
         sample_kimg=picture.kimg if picture else 0,
         sheets=tuple(_sheets(runs, folder)),
+        valueless=sum(_scored(m, spec.minimize) is None for m in record.measurements),
         comparable=comparable,
         configuration=_configuration(spec, folder),
     )
@@ -82,12 +83,15 @@ def _scores(measurement: Measurement) -> dict[str, Scored]:
 
 
 def _scored(measurement: Measurement, key: str) -> Scored | None:
-    """One value with its error; None where it is missing or not finite."""
-    value = measurement.values.get(key)
+    """One value with its error (None where that is not finite); None where the value is missing or
+    not finite.
+    """
+    value, error = measurement.values.get(key), measurement.errors.get(key)
     if value is None or not math.isfinite(value):
         return None
-    below = BELOW in measurement.passports.get(key, {})
-    return Scored(value=value, error=measurement.errors.get(key), below=below)
+    if error is not None and not math.isfinite(error):
+        error = None
+    return Scored(value=value, error=error, below=BELOW in measurement.passports.get(key, {}))
 
 
 def _curves(runs: Mapping[int, Sequence[Measurement]], key: str) -> tuple[Run, ...]:

@@ -1,5 +1,6 @@
 """The page that compares studies."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -35,16 +36,24 @@ def render_comparison(info: ComparisonInfo, plotly: Markup) -> str:
 
 def folder_name(views: Sequence[StudyView]) -> str:
     """Where the page goes below the reports."""
-    return "compare-" + "-".join(view.spec.study for view in views)[:100]
+    names = "-".join(view.spec.study for view in views)
+    if len(names) <= 100:
+        return f"compare-{names}"
+    return f"compare-{names[:90]}-{hashlib.sha256(names.encode()).hexdigest()[:9]}"
 
 
 def _edf(info: ComparisonInfo) -> Drawing | None:
     if info.rung_kimg is None:
         return None
+    survivors = (
+        " Only configurations let through to it are counted, and studies may have stopped others."
+        if info.survivors
+        else ""
+    )
     caption = (
         "Is one space simply better? The share of each study's configurations at or below a "
         f"value, all at {info.rung_kimg:,} kimg. A curve further left and up is a better space; "
-        "where they cross, neither is."
+        f"where they cross, neither is.{survivors}"
     )
     return Drawing(id="edf", figure=draw_edfs(info.metric, info.names, info.edfs), caption=caption)
 
@@ -86,11 +95,11 @@ def shift_lanes(shift: Shift) -> Lanes:
                 marks=(
                     Mark(
                         at=at(middle), low=at(first), high=at(last), kind="tau",
-                        text=f"{tick(first)} to {tick(last)}, median {tick(middle)} of {n}",
+                        text=f"{tick(first)} to {tick(last)}, median {tick(middle)} of the best {of}",
                     ),
                 ),
             )
-            for name, first, middle, last, n in shift.middles
+            for name, first, middle, last, of in shift.middles
         ),
         ticks=((0, tick(shift.low)), (100, tick(shift.high))),
     )  # fmt: skip

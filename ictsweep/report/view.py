@@ -98,7 +98,8 @@ class TrialView:
 
     `at_rung` maps each rung reached to its value of the minimised metric; `final` is the value
     at the full budget of a complete trial and nothing else; `others` are the final values of the
-    metrics not minimised. `sheets` are its sample pictures, by run and time. `comparable` is False
+    metrics not minimised. `sheets` are its sample pictures, by run and time. `valueless` counts
+    evaluations whose value is missing or not finite: they are in no figure. `comparable` is False
     where a passport differs from the study's.
     `configuration` is the whole of it where the search chooses parts of the trial, else None.
     """
@@ -124,6 +125,7 @@ class TrialView:
     sample: Path | None = None
     sample_kimg: int = 0
     sheets: tuple[Sheet, ...] = ()
+    valueless: int = 0
     comparable: bool = True
     configuration: Mapping[str, Any] | None = None
 

@@ -15,7 +15,7 @@ def watch(
     """The page, each time it was written anew, until the study is finished. Open pages reload
     themselves and keep the reader's place.
     """
-    seen: object = None
+    seen: object = "nothing yet"
     while True:
         folder.refresh()
         now = _state(folder)

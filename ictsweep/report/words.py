@@ -83,10 +83,7 @@ def _measure_of_noise(comparison: Comparison) -> Iterator[str]:
         f"The best of {count(luck.tried, 'searched configuration')}, {best}, lies "
         f"{abs(comparison.margin_sd):.1f} of these standard deviations {side} that mean."
     )
-    expected, low, high = (
-        like(max(value, 0.0), noise.sd)  # a distance is not negative, whatever the normal law says
-        for value in (luck.expected, luck.low, luck.high)
-    )
+    expected, low, high = (like(value, noise.sd) for value in (luck.expected, luck.low, luck.high))
     yield (
         f"Of {luck.tried} trials no different from trial 0, the luckiest would show about "
         f"{expected} (5–95 %: {low} to {high}) and do at least this well with probability "

@@ -15,12 +15,13 @@ _HAS: dict[str, set[str]] = {
     "halt": {"kind", "reason"},
     "ask": {"params", "seed", "replicate_of"},
     "launch": set(),
-    "measure": {f.name for f in fields(Measurement) if f.default is MISSING},
+    "measure": {f.name for f in fields(Measurement) if f.default is f.default_factory is MISSING},
     "fail": {"kind", "message"},
     "leave": {"seconds", "gpus", "phases"},
     "verdict": {"action", "card"},
     "retry": {"attempt", "halvings"},
 }
+_BAND = ("sigma", "images", "loss")
 _OF_NO_TRIAL = {"study", "prior", "cluster", "halt"}
 
 
@@ -36,7 +37,17 @@ def malformed(event: Event) -> str:
         return f"{event.kind} without {', '.join(sorted(missing))}"
     if event.kind == "verdict":
         return _misjudged(event)
+    if event.kind == "measure":
+        return _of_no_levels(event.data.get("spectrum"))
     return ""
+
+
+def _of_no_levels(spectrum: object) -> str:
+    if not spectrum:
+        return ""
+    rows = [spectrum.get(key) for key in _BAND] if isinstance(spectrum, dict) else [None]
+    whole = all(isinstance(row, list | tuple) and len(row) == len(rows[0]) for row in rows)
+    return "" if whole else "its spectrum is not whole"
 
 
 def _misjudged(event: Event) -> str:

@@ -8,6 +8,7 @@ minimum would show. Because R is small the sd itself is uncertain, so everything
 t-distributed, and for n > 1 the n draws share the same error of mean and sd.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,17 +97,21 @@ def compare(baseline: Sequence[float], best: float, tried: int) -> Comparison:
     probability = luck_probability(margin / noise.sd, tried, noise.seeds)
     return Comparison(
         noise=noise, best=best, tried=tried, margin=margin, margin_sd=margin / noise.sd,
-        luck=luckiest(noise, tried), probability=probability,
+        luck=luckiest(noise, tried, least=0.0 if min(*baseline, best) >= 0 else -math.inf),
+        probability=probability,
         verdict=Verdict.CLEAR if probability < LEVEL else Verdict.LUCK,
     )  # fmt: skip
 
 
-def luckiest(noise: SeedNoise, tried: int) -> Luck:
-    """What the luckiest of `tried` trials equal to the baseline would show."""
+def luckiest(noise: SeedNoise, tried: int, *, least: float = -math.inf) -> Luck:
+    """What the luckiest of `tried` trials equal to the baseline would show; nothing below `least`
+    (0 for a distance), whatever the normal law says.
+    """
     low, high = (
         noise.mean - noise.sd * _margin_at(p, tried, noise.seeds) for p in (LEVEL, 1 - LEVEL)
     )
     expected = noise.mean + noise.sd * expected_minimum(tried)
+    low, expected, high = (max(value, least) for value in (low, expected, high))
     return Luck(tried=tried, expected=expected, low=low, high=high)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import ictsweep
 from ictsweep.errors import StudyError
 from ictsweep.report import build
 from ictsweep.study.store import StudyFolder
@@ -89,6 +90,42 @@ def test_values_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     last = next(c for c in data["table"]["columns"] if c["head"] == "last rung")["texts"]
     empty = {n for n, text in zip(numbers, last, strict=True) if text == "–"}
     assert empty == {n for n in numbers if n % 2}
+
+
+@pytest.mark.parametrize("error", [math.nan, math.inf])
+def test_errors_that_are_no_numbers_beside_values_that_are(tmp_path: Path, error: float) -> None:
+    def odd(event: dict[str, Any]) -> None:
+        if event["kind"] == "measure":
+            event["data"]["errors"] = {"fd": error, "fd_2step": error}
+
+    text, data = _read(_edited(write_study(tmp_path / "s"), odd), tmp_path)
+    assert "beat trial 0" in text
+    assert "nan" not in text.lower().split()
+    assert not any("valueless" in trial for trial in data["trials"])
+
+
+def test_evaluations_without_a_value_are_counted(tmp_path: Path) -> None:
+    def odd(event: dict[str, Any]) -> None:
+        if event["kind"] == "measure" and event["trial"] == 3:
+            event["data"]["values"] = {"fd": math.nan, "fd_2step": 1.0}
+
+    folder = _edited(write_study(tmp_path / "s"), odd)
+    _, data = _read(folder, tmp_path)
+    measured = len(folder.trials()[3].measurements)
+    assert {t["n"]: t["valueless"] for t in data["trials"] if "valueless" in t} == {3: measured}
+
+
+def test_logs_before_the_noise_levels_were_kept(tmp_path: Path) -> None:
+    """They are read as they are; a spectrum that is not whole is an edit by hand."""
+
+    def older(event: dict[str, Any]) -> None:
+        event["data"].pop("spectrum", None)
+
+    folder = _edited(write_study(tmp_path / "s"), older)
+    _, data = _read(folder, tmp_path)
+    assert data["spectra"]["runs"]["b"] == ""
+    assert len(data["trials"]) == 18
+    assert len(ictsweep.open_study(folder.path).noise_levels) == 0
 
 
 def test_a_parameter_that_never_varied(tmp_path: Path) -> None:

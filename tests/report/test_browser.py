@@ -1,9 +1,11 @@
 """The page in a real browser, opened from disk: it draws, it is silent, its controls work."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -328,6 +330,56 @@ def test_a_trials_page_is_printed_alone(tab: Browser) -> None:
     tab.run("dispatchEvent(new Event('afterprint'))")
 
 
+def test_a_trials_figures_are_printed_light_and_as_wide_as_the_paper(
+    tab: Browser, view: StudyView
+) -> None:
+    """From a dark screen."""
+    look = (
+        "return [...document.querySelectorAll('[data-panel=trial] .plot')]"
+        ".map(p => [p._fullLayout?.width, p._fullLayout?.font.color])"
+    )
+    tab.look(dark=True)
+    tab.run(GO, f"#trial-{view.best}")
+    tab.run(SPECTRUM)
+    tab.paper(688)
+    printed = tab.run(f"return new Promise(r => setTimeout(r, 200)).then(() => {{{look}}})")
+    assert printed == [[680, PALETTE["ink"][0]]] * 2
+    tab.look(dark=True)
+    tab.run("dispatchEvent(new Event('afterprint'))")
+    shown = tab.run(f"return new Promise(r => setTimeout(r, 200)).then(() => {{{look}}})")
+    assert [color for _, color in shown] == [PALETTE["ink"][1]] * 2
+    tab.look()
+
+
+def test_a_saved_figure_is_light_on_white_from_a_dark_screen(tab: Browser) -> None:
+    """As an SVG, with the part of it that is in sight."""
+    tab.look(dark=True)
+    tab.run(GO, "#overview")
+    tab.run(DRAW, "progress-0")
+    tab.run(
+        "return Plotly.relayout(app.plot('progress-0'), {'xaxis.range': [0.01, 0.02]}).then(() => 1)"
+    )
+    text = unquote(tab.run("return app.stillOf('progress-0', 'svg')"))
+    tab.look()
+    assert text.startswith("data:image/svg+xml")
+    light, dark = PALETTE["ink"]
+    assert _rgb(light) in text
+    assert _rgb(dark) not in text
+    assert _rgb("#ffffff") in text
+    ticks = {float(found) for found in re.findall(r">(0\.0\d+)</text>", text)}
+    assert len(ticks) > 2
+    assert min(ticks) >= 0.01
+    assert max(ticks) <= 0.02
+
+
+def test_an_empty_selection_is_not_trial_0(tab: Browser) -> None:
+    tab.run(GO, "#trials?pick=")
+    assert tab.run("return [...app.state.pick]") == []
+    tab.run(GO, "#trials?pick=0")
+    assert tab.run("return [...app.state.pick]") == [0]
+    tab.run("app.pick(null)")
+
+
 def test_copy_and_keyboard(tab: Browser) -> None:
     tab.run(GO, "#reproduce")
     button = "document.querySelector('[data-panel=reproduce] [data-copy=yaml-best]')"
@@ -386,3 +438,18 @@ def test_an_open_page_follows_the_study_and_keeps_its_place(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert chromium.run(VIEW) == "stopping"
+
+
+def test_a_page_that_is_not_the_newest_is_loaded_once(chromium: Browser, tmp_path: Path) -> None:
+    """The writer was killed between the page and the word that there is a newer one, or the other
+    way round: no page that loads itself for ever.
+    """
+    folder = write_study(tmp_path / "a", script=Script(pictures=False), until=60)
+    page = build(folder.path, tmp_path / "reports", live=True)
+    (page.parent / "stamp.js").write_text('ictsweepStamp("another");\n')
+    chromium.look()
+    chromium.open(page)
+    for loads in (1, 0, 0):
+        chromium.run("window.old = true; app.askForNewer()")
+        time.sleep(1.5)
+        assert bool(chromium.run("return window.old === true")) == (loads == 0)

@@ -83,6 +83,7 @@ def test_different_budgets_are_said(tmp_path: Path, view: StudyView) -> None:
     info = comparison_info([view, collect(short)])
     assert "The full budgets differ (digits 288 kimg, short 96 kimg)" in info.notes[0]
     assert info.rung_kimg == 96
+    assert info.survivors  # of the long study, whose first rung is at 32
 
 
 def test_where_the_good_values_are(view: StudyView, second: StudyView) -> None:
@@ -92,6 +93,9 @@ def test_where_the_good_values_are(view: StudyView, second: StudyView) -> None:
         lanes = shift_lanes(shift)
         marks = [mark for lane in lanes.lanes for mark in lane.marks]
         assert len(marks) == 2
+        assert [
+            mark.text.rpartition(" median ")[2].split(" of the best ")[1] for mark in marks
+        ] == [which for *_, which in shift.middles]
         assert all(0 <= mark.low <= mark.at <= mark.high <= 100 for mark in marks)
 
 

@@ -99,16 +99,23 @@ def test_failures_in_a_sentence(view: StudyView) -> None:
 def test_whether_it_improves(view: StudyView) -> None:
     assert view.best is not None
     step = next(s for s in view.steps if s.trial == view.best)
-    worse = replace(step, trial=3, scored=Scored(value=2 * step.scored.value), spent_s=1.0)
-    best, searched = replace(step, spent_s=100.0), {3, view.best}
+    whole = sum(t.train_s + t.evaluate_s for t in view.trials)  # of the study, not until then
+    value = step.scored.value
+    worse = replace(step, trial=3, scored=Scored(value=2 * value), spent_s=0.1 * whole)
+    best = replace(step, spent_s=0.6 * whole)
     assert answers.improving(replace(view, steps=(worse, best))).startswith(
         "Yes: the second half of the time lowered the best by 50 %"
     )
-    early = replace(best, spent_s=1.0)
-    late = replace(worse, spent_s=100.0)
+    early, late = replace(best, spent_s=0.1 * whole), replace(worse, spent_s=0.6 * whole)
     assert answers.improving(replace(view, steps=(early, late))).startswith("No: ")
+    soon = replace(best, spent_s=0.4 * whole)
+    assert answers.improving(replace(view, steps=(worse, soon))).startswith("No: ")
     assert answers.improving(replace(view, steps=(best,))).startswith("Too early to say: 1")
-    assert searched
+    assert view.noise is not None
+    near = replace(worse, scored=Scored(value=value + 0.5 * view.noise.sd))
+    text = answers.improving(replace(view, steps=(near, best)))
+    assert text.startswith("Hardly: ")
+    assert text.endswith("0.5 times the spread of trial 0 over seeds.")
 
 
 def test_trust_in_a_sentence(view: StudyView) -> None:

@@ -37,6 +37,13 @@ def test_watching_writes_again_when_the_log_grows_and_ends_with_it(tmp_path: Pat
     assert list(pages) == []
 
 
+def test_a_study_without_an_event_has_a_page(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s", script=Script(pictures=False))
+    (folder.path / "events.jsonl").unlink()
+    page = next(watch(folder, tmp_path / "reports"))
+    assert data_of(page.read_text())["trials"] == []
+
+
 class Enough(Exception):
     """The watch has slept often enough."""
 

@@ -19,6 +19,7 @@ from ictsweep.report.figures.progress import draw_progress, progress_infos
 from ictsweep.report.figures.slices import slice_infos
 from ictsweep.report.figures.timeline import draw_timeline, timeline_info
 from ictsweep.report.view import Point, Run, Scored, Stint, StudyView, TrialView
+from ictsweep.study.spec import Limits
 from tests.report.fixture import START, Script, write_study
 
 
@@ -56,6 +57,13 @@ def test_spending_is_counted_in_four_ways(view: StudyView) -> None:
     gpus = replace(view, gpus=8.0)
     assert progress_infos(gpus)[0].end == pytest.approx(8 * seconds / 3600)
     assert progress_infos(gpus)[0].spending.menu == "GPU-hours"
+    priced = replace(gpus, spec=replace(view.spec, limits=Limits(gpu_hour_price=2.5)))
+    cost = progress_infos(priced)[4]
+    assert cost.spending.menu == "cost"
+    assert cost.end == pytest.approx(2.5 * 8 * seconds / 3600)
+    assert [s.spent for s in cost.searched] == pytest.approx(
+        [2.5 * s.spent for s in progress_infos(gpus)[0].searched]
+    )
 
 
 def test_agreement_is_kendalls_tau_of_those_with_both(view: StudyView) -> None:

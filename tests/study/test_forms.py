@@ -44,6 +44,12 @@ def test_a_log_is_read_as_it_was_written(folder: StudyFolder, log: list[Any]) ->
     assert {"ask", "measure", "verdict"} <= {event.kind for event in events}
 
 
+def with_levels(event: dict[str, Any], losses: list[float] | None) -> dict[str, Any]:
+    """A measurement with one noise level and other losses than one."""
+    spectrum = {"sigma": [1.0], "images": [9], "loss": losses}
+    return {**event, "data": {**event["data"], "spectrum": spectrum}}
+
+
 EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("measure", lambda e: "", "Expecting value"),
     ("measure", lambda e: json.dumps(e)[:-9], "Invalid control character"),
@@ -55,6 +61,8 @@ EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("measure", lambda e: {**e, "trial": "0"}, "its trial is '0'"),
     ("measure", lambda e: {**e, "data": {}}, "measure without .*kimg.*values"),
     ("measure", lambda e: {**e, "data": []}, "another type"),
+    ("measure", lambda e: with_levels(e, []), "its spectrum is not whole"),
+    ("measure", lambda e: with_levels(e, None), "its spectrum is not whole"),
     ("measure", lambda e: {**e, "time": "noon"}, "another type"),
     ("ask", lambda e: {**e, "data": {"params": {}}}, "ask without replicate_of, seed"),
     ("verdict", lambda e: {**e, "data": {**e["data"], "action": "go"}}, "action 'go' is unknown"),

@@ -82,6 +82,18 @@ def test_luck_range_holds_its_probability(seeds: int, tried: int) -> None:
         assert luck_probability(margin, tried, seeds) == pytest.approx(probability, abs=1e-6)
 
 
+def test_a_distance_is_not_negative_whatever_the_normal_law_says() -> None:
+    """Two seeds say so little that a tenth of their mean could be luck; a kernel distance may be
+    below 0, and then luck may be.
+    """
+    luck = compare([1.0, 2.0], 0.9, 15).luck
+    assert luck is not None
+    assert (luck.low, min(luck.low, luck.expected, luck.high)) == (0.0, 0.0)
+    free = compare([1.0, 2.0], -0.1, 15).luck
+    assert free is not None
+    assert free.low == luckiest(seed_noise([1.0, 2.0]), 15).low < 0
+
+
 def test_a_clear_win_lies_below_what_luck_shows() -> None:
     baseline = [19.6, 20.0, 20.4, 19.9, 20.1]
     low = compare(baseline, 19.0, 15).luck

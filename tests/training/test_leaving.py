@@ -60,8 +60,17 @@ def points(run: Trainer) -> list[tuple[Any, ...]]:
     runtime = run.runtime
     assert isinstance(runtime, Recorder)
     return [
-        (m.kimg, m.values, m.errors, m.levels, m.loss, m.grad_norm, m.stage, m.grad_cosine,
-         m.spectrum)
+        (
+            m.kimg,
+            m.values,
+            m.errors,
+            m.levels,
+            m.loss,
+            m.grad_norm,
+            m.stage,
+            m.grad_cosine,
+            m.spectrum,
+        )
         for m in runtime.measurements
     ]
 

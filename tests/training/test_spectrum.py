@@ -24,7 +24,7 @@ ONCE = config(budget_kimg=1, evaluate={"every_kimg": 1, "images": 32, "grid": 16
 
 
 def test_bands_are_those_of_a_histogram_in_log_sigma() -> None:
-    """10,000 levels of a log-normal density: the counts to the image, the sums to 1e-5 (float32)."""
+    """10,000 levels of a log-normal density: counts to the image, sums to 1e-5 (float32)."""
     generator = torch.Generator().manual_seed(0)
     sigma = torch.randn(10_000, generator=generator).mul(2.0).sub(1.1).exp()
     loss = torch.rand(10_000, generator=generator) * 100
@@ -56,8 +56,8 @@ def test_a_loss_that_is_not_finite_stays_in_its_band() -> None:
 
 
 def test_the_images_since_the_last_evaluation_are_told_apart(tmp_path: Path, cache: Path) -> None:
-    """All 1,000 of them, their mean loss the steps' (float32, four digits recorded), as many in each
-    band as the density puts there: within 4 standard deviations.
+    """All 1,000 of them, their mean loss the steps' (float32, four digits recorded), as many in
+    each band as the density puts there: within 4 standard deviations.
     """
     runtime = Recorder()
     run = Trainer(job(tmp_path / "a", cache, config=ONCE), runtime)

@@ -43,7 +43,7 @@ def _extent(info: CurvesInfo) -> Iterable[float]:
         yield from (v for quantiles in spread.quantiles for v in (quantiles[0], quantiles[-1]))
     for band in info.bands:
         for mean, sd in zip(band.mean, band.sd, strict=True):
-            yield from (max(mean - sd, 0.5 * mean), mean + sd)
+            yield from (max(mean - sd, mean - 0.5 * abs(mean)), mean + sd)
 
 
 def _draw_spreads(
@@ -94,7 +94,9 @@ def _draw_bands(
     for band in info.bands:
         if band.run_kimg != length:
             continue
-        low = [max(m - s, 0.01 * m) for m, s in zip(band.mean, band.sd, strict=True)]  # no log of 0
+        low = [  # no log of 0
+            max(m - s, m - 0.99 * abs(m)) for m, s in zip(band.mean, band.sd, strict=True)
+        ]
         high = [m + s for m, s in zip(band.mean, band.sd, strict=True)]
         name = f"trial 0, {info.seeds} seeds (mean ± sd)" if info.seeds > 1 else "trial 0"
         shape = go.Scatter(

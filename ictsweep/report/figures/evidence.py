@@ -53,9 +53,8 @@ def draw_evidence(info: EvidenceInfo) -> go.Figure:
         low, high = info.noise.mean - info.noise.sd, info.noise.mean + info.noise.sd
         _draw_bar(fig, BASELINE, low, high, info.noise.mean, "mean ± standard deviation over seeds")
     if info.luck is not None and luckiest is not None:
-        low = max(info.luck.low, 0.0)
         text = f"5–95 % of the luckiest of {info.luck.tried} equal trials"
-        _draw_bar(fig, luckiest, low, info.luck.high, info.luck.expected, text)
+        _draw_bar(fig, luckiest, info.luck.low, info.luck.high, info.luck.expected, text)
     others = tuple(pair for pair in info.searched if pair[0] != info.best)
     best = tuple(pair for pair in info.searched if pair[0] == info.best)
     _draw_points(fig, info.baseline, BASELINE, "ink", "circle-open", 9)
@@ -76,7 +75,7 @@ def _range(info: EvidenceInfo) -> list[float]:
     """Everything drawn, and a little air."""
     pairs = (*info.baseline, *info.searched)
     ends = [s.value + sign * (s.error or 0.0) for _, s in pairs for sign in (-1, 1)]
-    ends += [max(info.luck.low, 0.0), info.luck.high] if info.luck else []
+    ends += [info.luck.low, info.luck.high] if info.luck else []
     ends += [info.noise.mean - info.noise.sd, info.noise.mean + info.noise.sd] if info.noise else []
     air = 0.04 * (max(ends) - min(ends)) or 1.0
     return [min(ends) - air, max(ends) + air]

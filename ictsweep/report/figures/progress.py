@@ -51,11 +51,14 @@ class ProgressInfo:
 
 def spendings(view: StudyView) -> tuple[Spending, ...]:
     """What a study's spending can be counted in, the most honest first."""
+    price = view.spec.limits.gpu_hour_price
+    money = f"cost of training and evaluation, at {price:g} per GPU-hour" if price else ""
     return (
         Spending(axis=f"{view.cost_unit} of training and evaluation", menu=view.cost_unit),
         Spending(axis="hours on the clock", menu="clock"),
         Spending(axis="trials ended", menu="trials", format=","),
         Spending(axis="kimg trained in the study", menu="kimg", format=","),
+        *([Spending(axis=money, menu="cost")] if price and view.gpus else []),
     )
 
 
@@ -89,15 +92,20 @@ def _info(view: StudyView, kind: Spending, place: int) -> ProgressInfo:
     )
 
 
-def _spent(view: StudyView, step: Step) -> tuple[float, float, float, float]:
-    return view.cost(step.spent_s), step.clock_s / 3600, float(step.ended), float(step.spent_kimg)
+def _spent(view: StudyView, step: Step) -> tuple[float, ...]:
+    """In the order of `spendings`."""
+    hours = view.cost(step.spent_s)
+    clock, ended, kimg = step.clock_s / 3600, float(step.ended), float(step.spent_kimg)
+    return hours, clock, ended, kimg, hours * (view.spec.limits.gpu_hour_price or 0.0)
 
 
-def _total(view: StudyView) -> tuple[float, float, float, float]:
-    seconds = sum(t.train_s + t.evaluate_s for t in view.trials)
+def _total(view: StudyView) -> tuple[float, ...]:
+    hours = view.cost(sum(t.train_s + t.evaluate_s for t in view.trials))
     clock = (view.updated or 0.0) - (view.started or 0.0)
     ended = sum(n for state, n in view.states.items() if state != "running")
-    return view.cost(seconds), clock / 3600, float(ended), float(sum(t.kimg for t in view.trials))
+    kimg = float(sum(t.kimg for t in view.trials))
+    price = view.spec.limits.gpu_hour_price or 0.0
+    return hours, clock / 3600, float(ended), kimg, hours * price
 
 
 def _staircase(steps: tuple[Reached, ...]) -> tuple[tuple[float, float], ...]:

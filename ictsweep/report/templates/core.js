@@ -55,7 +55,7 @@ const app = {};
   };
   const numbers = (text) => {
     const found = new Set();
-    for (const part of text.split(",")) {
+    for (const part of text.split(",").filter(Boolean)) {
       const [low, high] = part.split("-").map(Number);
       const last = Number.isInteger(high) ? high : low;
       for (let n = low; Number.isInteger(low) && n <= Math.min(last, low + 1e6); n += 1) if (app.placeOf.has(n)) found.add(n);

@@ -7,7 +7,12 @@
   const [PAPER, HALF] = [680, 330]; // pixels: a sheet of A4 or Letter less its margins, and half of it
   let printing = false; // paper is light
   app.coloured = (text) => (mode.matches && !printing ? text.replace(/#[0-9a-f]{6}/g, (hex) => darkOf[hex] || hex) : text);
-  app.tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const lightOf = Object.fromEntries(Object.entries(darkOf).map(([light, dark]) => [dark, light]));
+  app.tone = (name) => {
+    const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    return mode.matches && printing ? lightOf[hex] || hex : hex;
+  };
+  app.paper = () => (printing ? PAPER : null);
 
   const plots = new Map([...document.querySelectorAll(".plot")].map((plot) => [plot.id.slice(5), plot]));
   const pending = new Set();
@@ -87,7 +92,7 @@
     const name = button.closest("[data-figure]").dataset.figure;
     const plot = app.plot(name);
     if (!app.drawn.has(name)) await app.draw(name);
-    if (button.dataset.save) await still(name, plot, button.dataset.save);
+    if (button.dataset.save) await still(name, button.dataset.save);
     if (button.dataset.drag) {
       const on = button.ariaPressed !== "true";
       button.ariaPressed = String(on);
@@ -96,11 +101,14 @@
     }
     if ("reset" in button.dataset) app.draw(name);
   });
-  app.stillOf = async (plot, format) => { // light, on white, at the size of the page: for a paper
-    const width = Math.max(480, plot.clientWidth);
-    return Plotly.toImage(plot, { format, width, height: plot.clientHeight, scale: format === "png" ? 3 : 1 });
+  app.stillOf = async (name, format) => { // light, on white, what is in sight at the size of the page: for a paper
+    const plot = app.plot(name), { data, layout } = JSON.parse(app.byId(`data-${name}`).textContent);
+    const shown = Object.fromEntries(Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).map((key) => [key, { ...layout[key], range: plot.layout?.[key]?.range, autorange: plot.layout?.[key]?.autorange }]));
+    const size = { width: Math.max(480, plot.clientWidth), height: plot.clientHeight };
+    const still = { data, layout: { ...layout, ...shown, paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff" } };
+    return Plotly.toImage(still, { format, ...size, scale: format === "png" ? 3 : 1 });
   };
-  const still = async (name, plot, format) => app.save(`${app.study.study}-${name}.${format}`, await app.stillOf(plot, format));
+  const still = async (name, format) => app.save(`${app.study.study}-${name}.${format}`, await app.stillOf(name, format));
 
   // one of several ----------------------------------------------------------------------------------------------
   document.querySelectorAll(".choices input").forEach((input) => input.addEventListener("change", () => {

@@ -31,7 +31,11 @@
   globalThis.ictsweepStamp = (newest) => {
     const busy = document.activeElement?.matches("input, select, textarea") || getSelection()?.type === "Range";
     if (!stamp || newest === stamp || busy) return;
-    try { sessionStorage.setItem(PLACE, String(scrollY)); } catch { /* then it begins at the top */ }
+    try {
+      const { tried } = JSON.parse(sessionStorage.getItem(PLACE) || "{}");
+      if (tried === newest) return; // it was reloaded for this one: the page beside it is not the newest yet
+      sessionStorage.setItem(PLACE, JSON.stringify({ tried: newest, at: scrollY, rows: app.byId("rows")?.scrollTop }));
+    } catch { /* then it begins at the top */ }
     location.reload();
   };
   const ask = () => {
@@ -47,9 +51,9 @@
     app.begin();
     app.watchFigures();
     try {
-      const place = sessionStorage.getItem(PLACE);
-      sessionStorage.removeItem(PLACE);
-      if (place !== null) requestAnimationFrame(() => scrollTo(0, Number(place)));
+      const { tried, at, rows } = JSON.parse(sessionStorage.getItem(PLACE) || "{}");
+      sessionStorage.setItem(PLACE, JSON.stringify({ tried }));
+      if (at !== undefined) requestAnimationFrame(() => { scrollTo(0, at); if (rows) app.byId("rows").scrollTop = rows; });
     } catch { /* no storage for pages from disk */ }
     requestAnimationFrame(() => requestAnimationFrame(async () => {
       await app.settled();

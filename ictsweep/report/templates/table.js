@@ -141,13 +141,13 @@
 
   // CSV of what is shown ----------------------------------------------------------------------------------------
   const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  const safe = (text) => (/^[=+@\t\r]/.test(text) ? `'${text}` : text); // a spreadsheet would run it
+  const safe = (text) => (/^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text); // a spreadsheet would run it
   app.csv = () => {
     const { hide } = app.state;
     const kept = columns.map((_, i) => i).filter((i) => !hide.has(i));
     const exact = columns.map((column, i) => (column.exact ? app.column(column.exact) : keys[i]));
     const cell = (i, row) => (exact[i] === null || i === 0 ? safe(columns[i].texts[row]) : Number.isNaN(exact[i][row]) ? "" : String(exact[i][row]));
-    const lines = [kept.map((i) => columns[i].head), ...order.map((row) => kept.map((i) => cell(i, row)))];
+    const lines = [kept.map((i) => safe(columns[i].head)), ...order.map((row) => kept.map((i) => cell(i, row)))];
     return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
   };
   app.byId("csv").addEventListener("click", () => app.save(`${app.study.study}.csv`, app.csv(), "text/csv"));

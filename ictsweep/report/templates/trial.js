@@ -40,7 +40,7 @@
   const shade = (i, of) => app.tone(`ramp${of < 2 ? 4 : 1 + Math.round(3 * i / (of - 1))}`);
   const name = (length) => `run of ${length.toLocaleString("en")} kimg`;
   const paper = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 8, t: 8, b: 44 }, font: { color: app.tone("ink"), size: 12 }, legend: { orientation: "h", y: 1.06, font: { size: 11 } }, hoverlabel: { bgcolor: app.tone("raised"), font: { color: app.tone("ink") } } });
-  const rows = [["value", "value", app.study.metric], ["levels", "levels", "N(k)"], ["loss", "loss", "loss"], ["grad", "grad", "gradient"]];
+  const rows = [["value", "value", app.study.metric.replace(/[<&]/g, (c) => ({ "<": "&lt;", "&": "&amp;" })[c])], ["levels", "levels", "N(k)"], ["loss", "loss", "loss"], ["grad", "grad", "gradient"]];
   const figure = (place) => {
     const points = app.points(), runs = app.runsOf()[place];
     const shown = rows.filter(([column]) => runs.some(([, first, end]) => points[column].subarray(first, end).some((value) => Number.isFinite(value) && (column === "value" || value !== 0))));
@@ -69,20 +69,24 @@
     const { sigma, images, loss } = app.spectra(), runs = app.spectraOf()[place];
     const data = runs.flatMap(([length, first, end], i) => {
       const color = shade(i, runs.length), many = images.subarray(first, end), all = many.reduce((a, b) => a + b, 0);
-      const shared = { x: Array.from(sigma.subarray(first, end)), mode: "lines+markers", name: name(length), legendgroup: String(length), line: { color, width: 2 }, marker: { size: 5, color } };
+      const x = Array.from(sigma.subarray(first, end)), y = Array.from(loss.subarray(first, end));
+      const apart = x.flatMap((value, j) => (j && value > 2.5 * x[j - 1] ? [j] : [])).reverse(); // a band without images lies between
+      const line = { x: x.slice(), y: y.slice() };
+      for (const j of apart) { line.x.splice(j, 0, null); line.y.splice(j, 0, null); }
+      const shared = { name: name(length), legendgroup: String(length) };
       return [
-        { ...shared, y: Array.from(loss.subarray(first, end)), showlegend: runs.length > 1, hovertemplate: "loss %{y:.3g} around σ = %{x:.3g}<extra></extra>" },
-        { ...shared, y: Array.from(many, (n) => n / all), yaxis: "y2", showlegend: false, line: { color, width: 2, shape: "hvh" }, customdata: Array.from(many), hovertemplate: "%{y:.1%} of the images (%{customdata:,}) around σ = %{x:.3g}<extra></extra>" },
+        { ...shared, ...line, mode: "lines+markers", line: { color, width: 2 }, marker: { size: 5, color }, showlegend: runs.length > 1, hovertemplate: "loss %{y:.3g} around σ = %{x:.3g}<extra></extra>" },
+        { ...shared, type: "bar", x, y: Array.from(many, (n) => n / all), yaxis: "y2", showlegend: false, marker: { color }, customdata: Array.from(many), hovertemplate: "%{y:.1%} of the images (%{customdata:,}) around σ = %{x:.3g}<extra></extra>" },
       ];
     });
     const layout = { ...paper(), xaxis: { ...look("noise level σ"), type: "log", anchor: "y2" },
       yaxis: { ...look("mean loss"), type: "log", exponentformat: "power", domain: [0.4, 1] }, yaxis2: { ...look("images"), rangemode: "tozero", tickformat: ".0%", domain: [0, 0.3] } };
-    return { data, layout, height: 340 };
+    return { data, layout: { ...layout, barmode: "group", bargap: 0.1 }, height: 340 };
   };
   const spectra = (place) => {
     if (!app.spectraOf()[place].length) return [];
     return [el("div", { class: "plot", "data-plot": "spectrum", role: "img", "aria-label": "Mean loss and share of the images over the noise level", style: "height: 340px" }),
-      el("p", { class: "caption" }, "At which noise levels does it still learn, and where were its images sent? Mean training loss per band of levels, and the share of the images there, since the evaluation before each run's last. Losses as the method weights them: compare shapes, not heights between trials of other distances or weightings.")];
+      el("p", { class: "caption" }, "At which noise levels is the loss, and where were its images sent? Mean training loss per band of levels, and the share of the images there, of the training since the evaluation before each run's last. Losses as the method weights them: compare shapes, not heights between trials of other distances or weightings.")];
   };
 
   const FIGURES = { curves: figure, spectrum };
@@ -90,13 +94,15 @@
     if (typeof Plotly === "undefined") return;
     for (const plot of panel.querySelectorAll(".plot")) {
       const { data, layout } = FIGURES[plot.dataset.plot](place);
-      await Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false });
+      await Plotly.react(plot, data, { ...layout, width: app.paper() ?? undefined }, { responsive: true, displayModeBar: false });
     }
   };
   const curves = (place) => {
-    if (!app.runsOf()[place].length) return [el("p", { class: "none" }, "Nothing was measured.")];
+    const { valueless } = app.trials[place];
+    const lost = valueless ? `${app.count(valueless, "evaluation")} gave no finite value: in no figure.` : "";
+    if (!app.runsOf()[place].length) return [el("p", { class: "none" }, lost || "Nothing was measured.")];
     return [el("div", { class: "plot", "data-plot": "curves", role: "img", "aria-label": "Value, noise levels, loss and gradient norm over training", style: `height: ${figure(place).height}px` }),
-      el("p", { class: "caption" }, "How did it learn, and at which place of the curriculum? Value with its evaluation error, N(k), training loss and gradient norm at each evaluation; every run starts anew.")];
+      el("p", { class: "caption" }, "How did it learn, and at which place of the curriculum? Value with its evaluation error, N(k), training loss and gradient norm at each evaluation; every run starts anew.", lost && ` ${lost}`)];
   };
 
   const build = (number) => {
@@ -108,7 +114,7 @@
     panel.replaceChildren(header(trial, place), el("p", { class: "answer" }, bdi(columns[columns.length - 1].texts[place])), el("div", { class: "trial-grid" },
       el("div", {}, ...section("Learning curves", ...curves(place)), ...section("Loss by noise level", ...spectra(place)), ...section("Decisions", bullets(trial.cards)), ...section("Failures", bullets(trial.failures)), ...section("Launched again", bullets(trial.retries)), ...section("Launches", launches(trial))),
       el("div", {}, ...section("Configuration", configuration(place)), ...section("Time", facts(trial)),
-        ...section("Samples", picture ? app.sampleImage(picture, `Samples of trial ${number}`, { class: `trial-sheet${picture.px ? " pixels" : ""}` }) : el("p", { class: "none" }, "Not on this page: its pictures are in the study's folder."), strip),
+        ...section("Samples", picture ? app.sampleImage(picture, `Samples of trial ${number}`, { class: `trial-sheet${picture.px ? " pixels" : ""}` }) : el("p", { class: "none" }, trial.pictured ? "Not on this page: its pictures, if they are kept, are in the study's folder." : "It had none when it ended."), strip),
         el("h3", {}, "Run it again, with study.yaml as saved from the Reproduce tab ", copy), command)));
     document.title = `Trial ${number} · ${title}`;
     requestAnimationFrame(() => drawCurves(place)); // once the panel is shown and has a width
@@ -123,7 +129,10 @@
     shown = view;
     build(wanted);
   });
-  app.onMode = () => { const wanted = number(); if (!Number.isNaN(wanted)) drawCurves(app.placeOf.get(wanted)); };
+  const again = () => { const wanted = number(); if (!Number.isNaN(wanted)) drawCurves(app.placeOf.get(wanted)); };
+  app.onMode = again;
+  addEventListener("beforeprint", again); // light, as wide as the paper
+  addEventListener("afterprint", again);
   addEventListener("keydown", (event) => {
     if (Number.isNaN(number()) || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA|PRE)$/.test(event.target.tagName)) return;
     const rel = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
