@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: the first one asks, the second one insists (standard library only)."""
+"""Ctrl-C, SIGTERM and SIGUSR1 (with which Slurm announces the end of a job): the first one asks,
+the second one insists (standard library only).
+"""
 
 import signal
 from collections.abc import Iterator
@@ -6,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import IO
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interruption:
@@ -24,7 +26,7 @@ class Interruption:
         self._screen = screen
 
     def listen(self) -> None:
-        """Take both signals of this process."""
+        """Take the signals of this process."""
         for number in _SIGNALS:
             signal.signal(number, self._heard)
 

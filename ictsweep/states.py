@@ -49,5 +49,6 @@ class Halt(StrEnum):
     BUDGET = "budget"
     FAILURES = "failures"
     STORAGE = "storage"
+    CLUSTER = "cluster"  # Ray itself failed
     INTERRUPTED = "interrupted"
     ASKED = "asked"

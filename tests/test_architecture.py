@@ -22,6 +22,7 @@ BASE = {
     "progress",
     "shell",
     "disk",
+    "patience",
 }
 FORMS = {
     "problems",

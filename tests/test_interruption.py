@@ -9,10 +9,12 @@ import pytest
 
 from ictsweep.interruption import Interruption
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
 
 @pytest.fixture
 def interruption() -> Iterator[tuple[Interruption, io.StringIO]]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     screen = io.StringIO()
     found = Interruption(screen)
     found.listen()
@@ -21,7 +23,7 @@ def interruption() -> Iterator[tuple[Interruption, io.StringIO]]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_second_signal_leaves_at_once(interruption, number):
     found, screen = interruption
     with found.patient():

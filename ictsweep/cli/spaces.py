@@ -65,8 +65,8 @@ def _in_folder(storage: Path) -> list[str]:
 
 
 def _in_bucket(storage: "BucketPlace") -> list[str]:
+    from ictsweep.patience import ASKING
     from ictsweep.storage.bucket import Bucket
-    from ictsweep.storage.patience import ASKING
 
     return [name for name in Bucket(storage, ASKING).folders() if not name.startswith(".")]
 

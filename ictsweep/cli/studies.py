@@ -198,5 +198,5 @@ def _session(place: "Place", reports: Path, beside: "Sequence[Following]" = ()) 
         if stopped is not None:
             again = command("resume", folder.place)
             console.print(f"stopped before its end: {stopped[1]}; continue with: {again}")
-    if stopped is not None and stopped[0] in (Halt.FAILURES, Halt.STORAGE):
+    if stopped is not None and stopped[0] in (Halt.FAILURES, Halt.STORAGE, Halt.CLUSTER):
         raise TrainingError(f"the study stopped early: {stopped[1]}")

@@ -13,9 +13,9 @@ from ictsweep.disk import refused
 from ictsweep.doctor.findings import Finding, fail, ok, warn
 from ictsweep.errors import IctsweepError
 from ictsweep.files import flush_folder, write_atomic
+from ictsweep.patience import ASKING
 from ictsweep.storage.bucket import Bucket
 from ictsweep.storage.locks import FileLock, held
-from ictsweep.storage.patience import ASKING
 from ictsweep.storage.place import bucket_place
 
 _LITTLE = 2 * 2**30  # bytes left: a few checkpoints of CIFAR's networks

@@ -57,7 +57,15 @@ def of_run(error: BaseException, said: list[Said], nodes_gone: Callable[[], bool
         return Failure.PREEMPTED, "a machine of the trial vanished"
     if died is not None:
         return died, _DEATHS[died]
-    return said[0] if said else (Failure.LOST, _gist(error))
+    return said[0] if said else _of_disk(causes) or (Failure.LOST, _gist(error))
+
+
+def _of_disk(causes: list[BaseException]) -> Said | None:
+    """What a disk refused to Ray Train itself, where no worker said anything."""
+    for cause in causes:
+        if (kind := _known(cause)) in (Failure.DISK_FULL, Failure.STORAGE):
+            return kind, str(cause)
+    return None
 
 
 _DEATHS = {

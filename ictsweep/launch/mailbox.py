@@ -34,27 +34,27 @@ class Mailbox:
         self._recorded: set[tuple[int, int, int]] = set()
         self._verdicts: dict[tuple[int, int], str] = {}
         self._dismissed: set[int] = set()
-        self._answered: dict[int, dict[int, str]] = defaultdict(dict)
+        self._answered: dict[int, dict[tuple[int, ...], str]] = defaultdict(dict)
 
     async def report(self, trial: int, measurement: Letter) -> str:
         """Hand in a measurement; GO_ON when the study has recorded it, LEAVE if the trial is
         dismissed before.
         """
-        key = (trial, measurement["run_kimg"], measurement["kimg"])
         self._letters[trial].put_nowait({"measure": dict(measurement)})
-        await self._until(trial, lambda: key in self._recorded or trial in self._dismissed)
-        return str(Word.GO_ON if key in self._recorded else Word.LEAVE)
+        return await self.recorded(trial, measurement["run_kimg"], measurement["kimg"])
 
     async def give_up(self, trial: int, kind: str, message: str) -> None:
         """Say that the run ended without its measurement."""
         self._letters[trial].put_nowait({"fail": {"kind": kind, "message": message}})
 
-    async def recorded(self, trial: int, run_kimg: int, kimg: int) -> None:
-        """Return when the study has recorded what another worker reports, or the trial is
-        dismissed.
+    async def recorded(self, trial: int, run_kimg: int, kimg: int) -> str:
+        """GO_ON when the study has recorded what another worker reports, LEAVE if the trial is
+        dismissed before.
         """
         key = (trial, run_kimg, kimg)
         await self._until(trial, lambda: key in self._recorded or trial in self._dismissed)
+        word = str(Word.GO_ON if key in self._recorded else Word.LEAVE)
+        return self._answered[trial].setdefault((run_kimg, kimg), word)
 
     async def spend(self, trial: int, phases: Letter) -> None:
         """Say where the time of a launch went, at its end: seconds by phase."""
@@ -65,7 +65,7 @@ class Mailbox:
         key = (trial, rung_kimg)
         await self._until(trial, lambda: key in self._verdicts or trial in self._dismissed)
         word = self._verdicts.get(key, str(Word.LEAVE))
-        return self._answered[trial].setdefault(rung_kimg, word)
+        return self._answered[trial].setdefault((rung_kimg,), word)
 
     async def wait_dismissed(self, trial: int) -> None:
         """Return when the trial is asked to leave."""

@@ -52,16 +52,17 @@ class RayRuntime:
         """Whether the study asked the trial to leave."""
         return self._dismissed.is_set()
 
-    def report(self, measurement: Measurement) -> None:
-        """Hand rank 0's measurement to the study; returns when it is on the disk, or the trial is
-        dismissed. Every rank waits here: no collective can time out while the study's storage is
-        away.
+    def report(self, measurement: Measurement) -> Word:
+        """Hand rank 0's measurement to the study: GO_ON when it is on the disk, LEAVE if the trial
+        is dismissed before. Every rank waits here: no collective can time out while the study's
+        storage is away.
         """
         if self.rank == 0:
-            ray.get(self._mailbox.report.remote(self._trial, asdict(measurement)))
+            said = self._mailbox.report.remote(self._trial, asdict(measurement))
         else:
             key = (self._trial, measurement.run_kimg, measurement.kimg)
-            ray.get(self._mailbox.recorded.remote(*key))
+            said = self._mailbox.recorded.remote(*key)
+        return Word(ray.get(said))
 
     def verdict(self, rung_kimg: int) -> Word:
         """Wait for the study's word. Every rank asks the mailbox, for the same reason."""
@@ -72,10 +73,11 @@ class RayRuntime:
         if self._remote is not None:
             self._remote.push(folder, *names)
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: Path) -> bool:
         """Bring what a run goes on from to this node."""
         if self._remote is not None:
             self._remote.pull(folder, "checkpoints", "snapshots")
+        return self._remote is not None
 
     def _settle(self) -> None:
         """Say where this worker lives, so that it can be found, and freed, without it."""

@@ -95,7 +95,8 @@ def shift_lanes(shift: Shift) -> Lanes:
                 marks=(
                     Mark(
                         at=at(middle), low=at(first), high=at(last), kind="tau",
-                        text=f"{tick(first)} to {tick(last)}, median {tick(middle)} of the best {of}",
+                        text=f"{tick(first)} to {tick(last)}, median {tick(middle)} of the best "
+                        f"{of}",
                     ),
                 ),
             )

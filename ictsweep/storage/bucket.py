@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from ictsweep import disk
 from ictsweep.errors import StorageError, UserError
+from ictsweep.patience import RUNNING, Patience
 from ictsweep.storage.answers import code, passing, refused
-from ictsweep.storage.patience import RUNNING, Patience
 from ictsweep.storage.place import BucketPlace
 
 T = TypeVar("T")

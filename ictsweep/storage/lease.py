@@ -13,10 +13,10 @@ import threading
 from dataclasses import asdict
 
 from ictsweep.errors import Ousted, PlaceError, StorageError, StudyError
+from ictsweep.patience import ASKING
 from ictsweep.shell import command
 from ictsweep.storage.bucket import Bucket, Found
 from ictsweep.storage.holder import Holder
-from ictsweep.storage.patience import ASKING
 from ictsweep.storage.place import BucketPlace
 
 NAME = "lease.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 from ictsweep.disk import passing, refused
 from ictsweep.errors import Ousted
 from ictsweep.files import flush_folder, heal
+from ictsweep.patience import RUNNING, Patience
 from ictsweep.storage.locks import FileLock
-from ictsweep.storage.patience import RUNNING, Patience
 
 
 class Lines:

@@ -13,13 +13,13 @@ from typing import Protocol
 from ictsweep.disk import refused
 from ictsweep.errors import StorageError, StudyError
 from ictsweep.files import write_atomic
+from ictsweep.patience import RUNNING, Patience
 from ictsweep.shell import command
 from ictsweep.storage.bucket import Bucket
 from ictsweep.storage.lease import Lease, ousted
 from ictsweep.storage.lines import Lines
 from ictsweep.storage.locks import LOCK, FileLock
 from ictsweep.storage.mirror import LOG, Mirror, mirrored
-from ictsweep.storage.patience import RUNNING, Patience
 from ictsweep.storage.segments import Part, Segments
 from ictsweep.storage.spec_file import SPEC, Begun, read_spec, write_spec
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ictsweep.errors import StorageError
+from ictsweep.patience import ASKING
 from ictsweep.records import Event
-from ictsweep.storage.patience import ASKING
 from ictsweep.study.store import StudyFolder
 
 _STOP = "stop.json"

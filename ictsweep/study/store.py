@@ -29,6 +29,7 @@ import yaml
 from ictsweep.disk import refused
 from ictsweep.errors import StudyError
 from ictsweep.files import write_atomic
+from ictsweep.patience import ASKING
 from ictsweep.records import Event, TrialRecord, trials
 from ictsweep.shell import command
 from ictsweep.storage.agreement import WHOLE
@@ -36,7 +37,6 @@ from ictsweep.storage.bucket import Bucket
 from ictsweep.storage.lease import leased
 from ictsweep.storage.locks import LOCK, held
 from ictsweep.storage.mirror import LOG, refresh
-from ictsweep.storage.patience import ASKING
 from ictsweep.storage.place import bucket_place
 from ictsweep.storage.remote import Remote
 from ictsweep.storage.spec_file import SPEC

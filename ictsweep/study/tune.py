@@ -8,7 +8,7 @@ it reads its verdict, so no placement group is orphaned.
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from typing import Any
 import ray
 import ray.tune
 import yaml
+from ray.exceptions import RayError
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from ictsweep.answers import Word
-from ictsweep.errors import StorageError
+from ictsweep.disk import passing
+from ictsweep.errors import PlaceError, StorageError
 from ictsweep.interruption import Interruption
 from ictsweep.launch.cluster import gone
 from ictsweep.launch.driver import drive
@@ -29,6 +31,7 @@ from ictsweep.launch.groups import release, release_left
 from ictsweep.launch.machines import Machines
 from ictsweep.launch.room import seat
 from ictsweep.launch.worker import Assignment
+from ictsweep.patience import RUNNING
 from ictsweep.records import Halt, TrialRecord
 from ictsweep.study.conductor import Conductor
 from ictsweep.study.store import StudyFolder
@@ -106,11 +109,15 @@ class Watch(Callback):
         self._conductor, self._interruption = conductor, interruption
         self._room, self._asked, self._refused = room, asked, refused
         self._looked = time.monotonic()
+        self._listens = False
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop takes a step."""
+        if not self._listens:
+            self._interruption.listen()  # Tune took SIGUSR1 for itself, to end without a word
+            self._listens = True
         if self._interruption.asked:
-            self._conductor.pause(Halt.INTERRUPTED, "by Ctrl-C or SIGTERM")
+            self._conductor.pause(Halt.INTERRUPTED, "by a signal (Ctrl-C, SIGTERM or SIGUSR1)")
         self._conductor.within_limits()
         if time.monotonic() - self._looked > LOOK_S and self._conductor.pausing is None:
             self._looked = time.monotonic()
@@ -190,7 +197,11 @@ def assignments(
         config = configs(record.params)
         place = folder.trial_dir(record.number)
         text = yaml.safe_dump({"seed": record.seed, "trial": config}, sort_keys=False)
-        folder.write(f"{place.relative_to(folder.path)}/config.yaml", text.encode())
+        name = f"{place.relative_to(folder.path)}/config.yaml"
+        RUNNING.through(
+            lambda: folder.write(name, text.encode()),
+            lambda error: passing(error.__cause__ or error),
+        )
         return Assignment(
             trial=record.number,
             attempt=record.attempts,
@@ -225,7 +236,7 @@ def conduct(
 
     StorageError when the log could not be written: the study is as its log says.
     """
-    with contextlib.suppress(_Overdue):
+    with _ending_in_order(conductor):
         ray.tune.run(
             ray.tune.with_resources(trial, seat()),
             name=f"session-{int(time.time())}",
@@ -239,8 +250,24 @@ def conduct(
             reuse_actors=True,  # a driver process per place, not per trial: seconds of start-up
         )
     conductor.close()
+    if isinstance(conductor.error, PlaceError):
+        raise StorageError(str(conductor.error)) from conductor.error  # no input was wrong
     if conductor.error is not None:
         raise conductor.error
+
+
+@contextlib.contextmanager
+def _ending_in_order(conductor: Conductor) -> Iterator[None]:
+    """Whatever ends Tune's loop, the study says why it stopped before its end."""
+    try:
+        yield
+    except _Overdue:
+        return
+    except RayError as error:
+        said = str(error).strip().partition("\n")[0]
+        conductor.pause(Halt.CLUSTER, f"Ray failed: {type(error).__name__}: {said}")
+    if not conductor.finished:
+        conductor.pause(Halt.CLUSTER, "Ray Tune's loop ended by itself")
 
 
 def trial_on(machines: Machines, ray_folder: Path) -> Callable[[dict[str, Any]], None]:

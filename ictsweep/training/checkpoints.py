@@ -7,6 +7,7 @@ checkpoints/000032-000016/      run length and images seen, in kimg (000016.250 
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import re
@@ -182,9 +183,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def restore_newest(folder: Path, state: TrainState, expected: Meta) -> Meta | None:
-    """Restore the newest whole checkpoint of the run `expected` describes; None where there is none
-    yet.
+def newest(
+    folder: Path, expected: Meta, most: float = math.inf
+) -> tuple[Path, Meta] | tuple[None, None]:
+    """The newest whole checkpoint of the run `expected` describes, after at most `most` images;
+    None where there is none yet.
 
     UserError if the folder holds a checkpoint of another configuration, seed, data or start:
     continuing it would be a lie.
@@ -193,11 +196,12 @@ def restore_newest(folder: Path, state: TrainState, expected: Meta) -> Meta | No
         if not is_whole(path):
             continue  # damaged after it was written: the one before it serves
         meta = read_meta(path)
+        if meta.images > most:
+            continue
         if differences := expected.differences(meta):
             raise UserError(
                 f"{path}: a checkpoint of another configuration or seed ({'; '.join(differences)})."
                 " Choose another folder with --out, or delete this one to start anew."
             )
-        state.load_state_dict(read_state(path))
-        return meta
-    return None
+        return path, meta
+    return None, None

@@ -37,8 +37,10 @@ class Runtime(Protocol):
         """Whether this rank was asked to leave: the run is to be kept as it is and left."""
         ...
 
-    def report(self, measurement: Measurement) -> None:
-        """Record a measurement (rank 0's); returns when it is safe."""
+    def report(self, measurement: Measurement) -> Word:
+        """Record a measurement (rank 0's): GO_ON when it is safe, LEAVE when the run is to be left
+        before. The same on all ranks.
+        """
         ...
 
     def verdict(self, rung_kimg: int) -> Word:
@@ -51,8 +53,10 @@ class Runtime(Protocol):
         """
         ...
 
-    def fetch(self, folder: Path) -> None:
-        """Bring what is durable of a run's folder to this machine, before it is first read."""
+    def fetch(self, folder: Path) -> bool:
+        """Bring what is durable of a run's folder to this machine, before it is first read; whether
+        that is elsewhere than the folder itself.
+        """
         ...
 
 
@@ -75,10 +79,10 @@ class LocalRuntime:
         """Whether a signal asked this process to leave."""
         return self._notice.given
 
-    def report(self, measurement: Measurement) -> None:
+    def report(self, measurement: Measurement) -> Word:
         """Append to measurements.jsonl in the run's folder, and log one line."""
         if self.rank:
-            return
+            return Word.GO_ON
         append_line(self._path, json.dumps(asdict(measurement)))
         scores = "  ".join(
             f"{name} {value:.4g} ± {measurement.errors[name]:.2g}"
@@ -88,6 +92,7 @@ class LocalRuntime:
             scores += f"  gradient's cosine with float32 {measurement.grad_cosine:.3f}"
         _log.info("%d/%d kimg  N %d  loss %.4g  %s", measurement.kimg, measurement.run_kimg,
                   measurement.levels, measurement.loss, scores)  # fmt: skip
+        return Word.GO_ON
 
     def say(self, line: str) -> None:
         """Log a line, once."""
@@ -101,8 +106,9 @@ class LocalRuntime:
     def keep(self, folder: Path, *names: str) -> None:
         """Nothing: the folder is where it stays."""
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: Path) -> bool:
         """Nothing: the folder is where it stays."""
+        return False
 
     def close(self) -> None:
         """Leave the process group, if there is one."""

@@ -82,8 +82,8 @@ class Trainer:
     def _at(self, kimg: int) -> Word:
         """Evaluate and ask the study, where either is due."""
         try:
-            if kimg not in self.job.recorded:
-                self._measure(kimg)
+            if kimg not in self.job.recorded and self._measure(kimg) is Word.LEAVE:
+                return Word.LEAVE  # nobody recorded it: the next launch evaluates here again
         except Interrupted:
             return Word.LEAVE
         if kimg not in self.job.rungs:
@@ -191,7 +191,7 @@ class Trainer:
         with self.job.clock.phase(Phase.TRAIN):
             self.keeper.save(self.state, self.meta)
 
-    def _measure(self, kimg: int) -> None:
+    def _measure(self, kimg: int) -> Word:
         """Checkpoint, then evaluate the average weights and report: a kill between the two costs
         one evaluation. Interrupted when the run is to be left before there are scores.
         """
@@ -220,7 +220,7 @@ class Trainer:
             spectrum=spectrum(self.meta.by_level),
         )
         with self.job.clock.phase(Phase.IDLE):
-            self.runtime.report(measurement)
+            return self.runtime.report(measurement)
 
     def _evaluate(self) -> Scores:
         """Of the average weights, in float32 without TF32 whatever the precision of training:

@@ -38,15 +38,17 @@ class Last:
     leaving = False
     measurement: Measurement | None = None
 
-    def report(self, measurement: Measurement) -> None:
+    def report(self, measurement: Measurement) -> Word:
         self.measurement = measurement
+        return Word.GO_ON
 
     def verdict(self, rung_kimg: int) -> Word:
         return Word.GO_ON
 
     def keep(self, folder: Path, *names: str) -> None: ...
 
-    def fetch(self, folder: Path) -> None: ...
+    def fetch(self, folder: Path) -> bool:
+        return False
 
 
 def score(config: TrialConfig, seed: int, metric: str, cache: Path) -> float:

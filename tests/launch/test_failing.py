@@ -143,6 +143,33 @@ def test_a_run_killed_as_it_starts_gives_its_places_back(
     assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
 
 
+@pytest.mark.slow
+def test_a_launch_that_got_no_machine_cost_none(one_ray: Find, tmp_path: Path, cache: Path) -> None:
+    """It waits for a GPU that is not there, and its controller dies."""
+    played = script()
+
+    def look() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            groups = [g for g in placement_group_table().values() if g["state"] == "PENDING"]
+            if any("GPU" in bundle for g in groups for bundle in g["bundles"].values()):
+                (controller,) = one_ray("TrainController")
+                os.kill(controller, signal.SIGKILL)
+                return
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    wanted = Machines(workers=1, cpus_per_worker=1, gpus_per_worker=1.0)
+    play(tmp_path, played, assignment(tmp_path, cache, played.mailbox), wanted)
+    watcher.join()
+    (leave,) = played.of("leave")
+    assert leave["gpus"] == 0.0
+    assert leave["seconds"] > 0
+    MailPost(played.mailbox).release(7)
+    nothing_is_left(one_ray)
+
+
 @pytest.mark.parametrize(
     ("deed", "kind", "message"),
     [

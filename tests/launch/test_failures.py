@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import resource
 import signal
 from pathlib import Path
@@ -68,6 +69,16 @@ def test_a_full_disk_is_seen_through_what_torch_makes_of_it(tmp_path: Path) -> N
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert of_worker(failed.value)[0] is Failure.DISK_FULL
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOSPC, Failure.DISK_FULL), (errno.ESTALE, Failure.STORAGE), (2, Failure.LOST)],
+)
+def test_a_disk_that_refuses_ray_train_itself(number: int, kind: Failure) -> None:
+    """Before there is a worker that could say it."""
+    error = ControllerError(OSError(number, os.strerror(number)))
+    assert of_run(error, [], lambda: False)[0] is kind
 
 
 def user_code(text: str) -> int:

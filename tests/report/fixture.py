@@ -281,8 +281,8 @@ def _measurement(
 
 
 def spectrum_of(number: int) -> Mapping[str, Sequence[float]]:
-    """The loss by noise level as a trial's evaluations have it: more of it at higher levels, another
-    one in each trial.
+    """The loss by noise level as a trial's evaluations have it: more of it at higher levels,
+    another one in each trial.
     """
     sigma = [float(f"{0.04 * 1.94**band:.4g}") for band in range(11)]
     images = [3, 40, 210, 640, 1150, 1300, 870, 380, 110, 20, number + 1]

@@ -247,7 +247,7 @@ return plot && new Promise((tell) => {
 
 
 def test_a_trials_page_shows_the_loss_by_noise_level(tab: Browser, view: StudyView) -> None:
-    """The log's bands at the end of each of its runs, float32; a trial without any has no figure."""
+    """The log's bands at the end of each of its runs, float32; without any there is no figure."""
     trial = view.trial(view.best or 0)
     tab.run(GO, f"#trial-{trial.number}")
     drawn = tab.run(SPECTRUM)
@@ -356,9 +356,8 @@ def test_a_saved_figure_is_light_on_white_from_a_dark_screen(tab: Browser) -> No
     tab.look(dark=True)
     tab.run(GO, "#overview")
     tab.run(DRAW, "progress-0")
-    tab.run(
-        "return Plotly.relayout(app.plot('progress-0'), {'xaxis.range': [0.01, 0.02]}).then(() => 1)"
-    )
+    near = "{'xaxis.range': [0.01, 0.02]}"
+    tab.run(f"return Plotly.relayout(app.plot('progress-0'), {near}).then(() => 1)")
     text = unquote(tab.run("return app.stillOf('progress-0', 'svg')"))
     tab.look()
     assert text.startswith("data:image/svg+xml")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from botocore.loaders import JSONFileLoader
 
+from ictsweep.patience import Patience
 from ictsweep.storage.bucket import Bucket
-from ictsweep.storage.patience import Patience
 from ictsweep.storage.place import BucketPlace
 from tests.storage.server import CREDENTIALS, Server
 

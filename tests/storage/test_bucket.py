@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ictsweep.errors import PlaceError, StorageError, StorageFull, UserError
+from ictsweep.patience import Patience
 from ictsweep.storage.bucket import Bucket
-from ictsweep.storage.patience import Patience
 from ictsweep.storage.place import BucketPlace, bucket_place, within
 from tests.storage.mounts import small_disk
 from tests.storage.server import Server, once, reads, writes

@@ -16,9 +16,9 @@ import pytest
 
 from ictsweep.errors import IctsweepError, Ousted, PlaceError, StorageError, StorageFull
 from ictsweep.files import heal, whole_lines
+from ictsweep.patience import Patience
 from ictsweep.storage.lines import Lines
 from ictsweep.storage.locks import FileLock, held
-from ictsweep.storage.patience import Patience
 from tests.storage.mounts import read_only, small_disk
 
 

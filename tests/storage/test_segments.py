@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ictsweep.errors import Ousted, PlaceError, StorageError, StorageFull, StudyError
+from ictsweep.patience import Patience
 from ictsweep.records import Event
 from ictsweep.storage import lease, truth
 from ictsweep.storage.bucket import Bucket
 from ictsweep.storage.holder import Holder
-from ictsweep.storage.patience import Patience
 from ictsweep.storage.place import BucketPlace
 from ictsweep.storage.segments import Segments
 from ictsweep.study.store import Log, StudyFolder

@@ -80,8 +80,9 @@ class Recorder:
         self.kept: list[str] = []
         self._stop_at = stop_at
 
-    def report(self, measurement: Measurement) -> None:
+    def report(self, measurement: Measurement) -> Word:
         self.measurements.append(measurement)
+        return Word.GO_ON
 
     def verdict(self, rung_kimg: int) -> Word:
         self.asked.append(rung_kimg)
@@ -90,8 +91,9 @@ class Recorder:
     def keep(self, folder: Path, *names: str) -> None:
         self.kept.extend(names)
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: Path) -> bool:
         self.kept.append("fetched")
+        return False
 
 
 def trainer(folder: Path, cache: Path, **changes: Any) -> Trainer:

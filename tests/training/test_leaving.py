@@ -1,9 +1,12 @@
 """A run that is asked to leave: at once, where it is, and so that nobody sees it was away."""
 
+import errno
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,10 +247,78 @@ def test_workers_that_see_different_folders_say_so(
         Trainer(job(tmp_path, cache, config=config(evaluate=FEW)), Recorder()).fit()
 
 
+class Fetching(Recorder):
+    """A worker whose folder is durable elsewhere, beside one that goes on from other ones."""
+
+    def fetch(self, folder: Path) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("other", "goes_on_at"), [(3000, 3000), (0, 0)])
+def test_a_checkpoint_that_a_kill_left_on_one_machine_alone_is_left_out(
+    other: int, goes_on_at: int, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This worker has the one after 4,000 images, the other does not: both take the one before, and
+    the run comes to the same end.
+    """
+    what = config(evaluate=FEW)
+    whole = Trainer(job(tmp_path, cache, config=what), Recorder())
+    whole.fit()
+    monkeypatch.setattr(keeping, "gather", lambda mine: torch.cat([mine, mine.clamp(max=other)]))
+    run = Trainer(job(tmp_path, cache, config=what, recorded={1, 2, 3, 4}), Fetching())
+    run._restore()
+    assert run.seen == goes_on_at
+    assert run.fit() is Outcome.FINISHED
+    assert same(whole, run)
+
+
+def test_an_evaluation_that_nobody_recorded_is_repeated(tmp_path: Path, cache: Path) -> None:
+    """The trial is dismissed while its second one waits to be recorded: it leaves there, and not
+    one step later.
+    """
+
+    class Unheard(Recorder):
+        def report(self, measurement: Any) -> Word:
+            return super().report(measurement) if measurement.kimg == 1 else Word.LEAVE
+
+    what = config(evaluate=FEW)
+    whole = Trainer(job(tmp_path / "whole", cache, config=what), Recorder())
+    whole.fit()
+    run = Trainer(job(tmp_path / "run", cache, config=what), Unheard())
+    assert run.fit() is Outcome.LEFT
+    assert (run.seen, len(points(run))) == (2000, 1)
+    again = Trainer(job(tmp_path / "run", cache, config=what, recorded={1}), Recorder())
+    again.fit()
+    assert points(run) + points(again) == points(whole)
+
+
+def test_a_disk_that_is_away_or_full_for_a_moment_is_waited_for(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Trainer(job(tmp_path, cache, config=config(evaluate=FEW)), Recorder())
+    run._step()
+    refusals = [errno.ESTALE, errno.ENOSPC, errno.EIO]
+    save = keeping.save_checkpoint
+
+    def refusing(*what: Any) -> Path:
+        if refusals:
+            number = refusals.pop()
+            raise OSError(number, os.strerror(number))
+        return save(*what)
+
+    naps: list[float] = []
+    monkeypatch.setattr(keeping, "save_checkpoint", refusing)
+    monkeypatch.setattr(keeping, "RUNNING", replace(keeping.RUNNING, sleep=naps.append))
+    run._checkpoint()
+    assert names(tmp_path) == ["000004-000000.200"]
+    assert naps == [0.5, 1.0, 2.0]
+
+
 def test_what_is_written_is_made_durable_before_it_is_reported(tmp_path: Path, cache: Path) -> None:
     class Told(Recorder):
-        def report(self, measurement: Any) -> None:
+        def report(self, measurement: Any) -> Word:
             self.kept.append(f"reported {measurement.kimg}")
+            return Word.GO_ON
 
     runtime = Told()
     what = config(evaluate={**FEW, "every_kimg": 2}, post_hoc={"snapshots": 1})
