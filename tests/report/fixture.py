@@ -277,6 +277,7 @@ def _measurement(
         levels=10 * 2 ** min(7, int(8 * kimg / run)) + 1, loss=0.02, grad_norm=0.4,
         train_s=(0.05 if script.gpus else 0.18) * kimg, evaluate_s=0.2 if script.gpus else 1.1,
         samples=f"samples/{run:06d}-{kimg:06d}.png", spectrum=spectrum_of(number),
+        stage=min(7, int(8 * kimg / run)),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,33 @@ def trials_of_page(page: Path) -> dict[int, tuple[str, float]]:
     }
 
 
-def points_of_page(page: Path) -> dict[tuple[int, int, int], float]:
-    """Every value of the minimised metric on the page, by trial, length of run and time in it."""
+def points_of_page(page: Path, name: str = "value") -> dict[tuple[int, int, int], float]:
+    """Every value of the minimised metric on the page, or another column of its evaluations, by
+    trial, length of run and time in it.
+    """
     data = data_of(page.read_text())
     points = data["points"]
-    runs = np.array(column(points["runs"]), dtype=int).reshape(-1, 4)
-    kimg, values = column(points["kimg"]), column(points["value"])
-    numbers = [trial["n"] for trial in data["trials"]]
+    kimg, values = column(points["kimg"]), column(points[name])
     return {
-        (numbers[place], int(length), int(kimg[i])): values[i]
-        for place, length, first, end in runs
+        (trial, length, int(kimg[i])): values[i]
+        for trial, length, first, end in _runs(data, points)
         for i in range(first, end)
     }
+
+
+def spectra_of_page(page: Path) -> dict[tuple[int, int], dict[str, list[float]]]:
+    """The loss by noise level at the end of every run, by trial and length of run."""
+    data = data_of(page.read_text())
+    spectra = data["spectra"]
+    columns = {key: column(spectra[key]) for key in ("sigma", "images", "loss")}
+    return {
+        (trial, length): {key: values[first:end] for key, values in columns.items()}
+        for trial, length, first, end in _runs(data, spectra)
+    }
+
+
+def _runs(data: dict[str, Any], packed: dict[str, Any]) -> Iterator[tuple[int, int, int, int]]:
+    """(trial, length of run, first row, one past the last)."""
+    numbers = [trial["n"] for trial in data["trials"]]
+    for place, length, first, end in np.array(column(packed["runs"]), dtype=int).reshape(-1, 4):
+        yield numbers[place], int(length), int(first), int(end)

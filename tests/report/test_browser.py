@@ -19,6 +19,12 @@ from tests.report.test_page import HOSTILE, PLOTLY
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no browser here: {MISSING} missing")
 
 SHOWN = "return app.shownTrials()"
+FIRST = """
+return [...document.querySelectorAll('.first article')].map((article) => [
+  article.getBoundingClientRect().bottom + scrollY,
+  article.querySelector('.question').textContent,
+]);
+"""
 SEARCH = """
 const search = document.getElementById('search');
 search.value = arguments[0];
@@ -91,10 +97,7 @@ def test_the_first_screen_answers_five_questions(opened: Browser, view: StudyVie
     """All of it in sight at once on a laptop, and without any script having drawn a thing."""
     opened.run(GO, "#overview")
     opened.look(width=1280, height=800)
-    boxes = opened.run(
-        "return [...document.querySelectorAll('.first article')].map(a => "
-        "[a.getBoundingClientRect().bottom + scrollY, a.querySelector('.question').textContent])"
-    )
+    boxes = opened.run(FIRST)
     assert len(boxes) == 5
     assert max(bottom for bottom, _ in boxes) <= 800
     text = opened.run("return document.querySelector('.first').textContent")
@@ -272,13 +275,14 @@ def test_dark_mode_repaints_page_and_figures(tab: Browser) -> None:
     before = tab.run(stroke)
     tab.look(dark=True)
     tab.run("return new Promise(r => setTimeout(r, 150)).then(app.settled)")
-    assert tab.run("return getComputedStyle(document.body).color") == _rgb(dark)
-    assert before == _rgb(light)
-    assert tab.run(stroke) == _rgb(dark)
+    assert tab.run("return getComputedStyle(document.body).color") == colour(dark)
+    assert before == colour(light)
+    assert tab.run(stroke) == colour(dark)
 
 
-def _rgb(colour: str) -> str:
-    return f"rgb({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)})"
+def colour(code: str) -> str:
+    """As browsers write it."""
+    return f"rgb({int(code[1:3], 16)}, {int(code[3:5], 16)}, {int(code[5:7], 16)})"
 
 
 def test_nothing_sticks_out_on_a_phone(tab: Browser, view: StudyView) -> None:
@@ -307,7 +311,7 @@ def test_all_of_it_is_printed_and_fits_the_sheet(tab: Browser, view: StudyView) 
         assert len(sizes) >= 10
         assert [name for name, right in sizes if right is None or right > 689] == []
         stroke = "return document.querySelector('#plot-evidence .yaxislayer-above text').style.fill"
-        assert tab.run(stroke) == _rgb(PALETTE["ink"][0])
+        assert tab.run(stroke) == colour(PALETTE["ink"][0])
     finally:
         tab.look()
         tab.run("dispatchEvent(new Event('afterprint'))")
@@ -362,9 +366,9 @@ def test_a_saved_figure_is_light_on_white_from_a_dark_screen(tab: Browser) -> No
     tab.look()
     assert text.startswith("data:image/svg+xml")
     light, dark = PALETTE["ink"]
-    assert _rgb(light) in text
-    assert _rgb(dark) not in text
-    assert _rgb("#ffffff") in text
+    assert colour(light) in text
+    assert colour(dark) not in text
+    assert colour("#ffffff") in text
     ticks = {float(found) for found in re.findall(r">(0\.0\d+)</text>", text)}
     assert len(ticks) > 2
     assert min(ticks) >= 0.01

@@ -24,7 +24,13 @@ from ictsweep.report.view import StudyView
 from ictsweep.study.spec import spec_from_dict
 from ictsweep.study.store import StudyFolder
 from tests.report.fixture import PASSPORT, Script, space, write_study
-from tests.report.reading import data_of, points_of_page, trials_of_page
+from tests.report.reading import (
+    column,
+    data_of,
+    points_of_page,
+    spectra_of_page,
+    trials_of_page,
+)
 
 PLOTLY = f"plotly-{get_plotlyjs_version()}.min.js"
 
@@ -91,6 +97,40 @@ def test_the_numbers_are_those_of_the_log(page: Path, study: StudyFolder) -> Non
     shown = {n: value for n, (_, value) in trials_of_page(page).items() if value == value}
     assert shown == last
     assert len(shown) == 17  # one of 18 failed before its first value
+
+
+def test_every_number_of_an_evaluation_is_the_logs(page: Path, study: StudyFolder) -> None:
+    """Errors, N, stages, losses and gradients, two-step values and the loss by noise level, against
+    the log's raw lines: float32 where the page has float32.
+    """
+    found = {
+        name: points_of_page(page, name) for name in ("error", "levels", "stage", "loss", "grad")
+    }
+    ends, second = {}, {}
+    for line in (study.path / "events.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["kind"] != "measure":
+            continue
+        data, trial = event["data"], event["trial"]
+        place = trial, data["run_kimg"], data["kimg"]
+        assert found["error"].pop(place) == pytest.approx(data["errors"]["fd"], rel=1e-6)
+        assert found["levels"].pop(place) == data["levels"]
+        assert found["stage"].pop(place) == data["stage"]
+        assert found["loss"].pop(place) == pytest.approx(data["loss"], rel=1e-6)
+        assert found["grad"].pop(place) == pytest.approx(data["grad_norm"], rel=1e-6)
+        ends[trial, data["run_kimg"]] = data["spectrum"]
+        if data["kimg"] == study.spec().rungs[-1]:
+            second[trial] = data["values"]["fd_2step"]
+    assert not any(found.values())
+    shown = spectra_of_page(page)
+    assert shown.keys() == ends.keys()
+    for place, spectrum in ends.items():
+        for key, values in spectrum.items():
+            assert shown[place][key] == pytest.approx(values, rel=1e-6)
+    table = data_of(page.read_text())["table"]
+    (last,) = [c for c in table["columns"] if c["head"] == "final fd_2step"]
+    values = dict(zip(table["numbers"], column(last["keys"]), strict=True))
+    assert {n: value for n, value in values.items() if value == value} == second
 
 
 def test_states_shown_are_those_counted(read: Reader, view: StudyView) -> None:

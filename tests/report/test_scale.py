@@ -11,15 +11,39 @@ from pathlib import Path
 import pytest
 
 from ictsweep.report import build
+from ictsweep.report.theme import PALETTE
 from tests.report.axe import findings
 from tests.report.browser import MISSING, Browser, browser
 from tests.report.fixture import Script, space, write_study
 from tests.report.many import write_many
-from tests.report.test_browser import GO, SEARCH, SHOWN, errors
+from tests.report.test_browser import (
+    DRAW,
+    FIRST,
+    GO,
+    MIDDLE,
+    SEARCH,
+    SHOWN,
+    TABS,
+    TEXT,
+    TRIAL,
+    VIEW,
+    colour,
+    errors,
+)
+from tests.report.test_page import PLOTLY
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no browser here: {MISSING} missing")
 
 BUSY = 3
+AXES = "return document.querySelectorAll('#plot-parallel .axis-brush').length"
+POINT = """
+const plot = app.plot('evidence');
+plot.scrollIntoView({ block: 'center' });
+const marks = [...plot.querySelectorAll('.scatterlayer .point')];
+const at = marks.map((mark) => mark.getBoundingClientRect()).filter((box) => box.width);
+const box = at[arguments[0] % at.length];
+return [box.x + box.width / 2, box.y + box.height / 2];
+"""
 FRAMES = """
 const view = document.getElementById('rows');
 return new Promise((done) => {
@@ -48,12 +72,60 @@ def megabytes(reports: Path) -> float:
 def test_one_trial(tab: Browser, tmp_path: Path) -> None:
     spec = space(trials=1, replicates=1)
     folder = write_study(tmp_path / "s", spec, Script(fail={}, diverge=frozenset()))
+    build(folder.path, tmp_path / "reports")
+    _serves_a_reader(tab, tmp_path / "reports", 1)
+
+
+def _serves_a_reader(tab: Browser, reports: Path, trials: int) -> None:
+    """What a page of any size does: it answers on its first screen, asks nobody, follows mouse and
+    keyboard, is dark on a dark system, and the audit finds nothing.
+    """
+    tab.requests()
+    tab.look(width=1280, height=800)
+    tab.open(reports / "digits" / "index.html")
+    tab.run(GO, "#overview")
+    boxes = tab.run(FIRST)
+    assert len(boxes) == 5
+    assert max(bottom for bottom, _ in boxes) <= 800
     tab.look()
-    tab.open(build(folder.path, tmp_path / "reports"))
-    for name in ("overview", "trials", "space", "curves", "stopping", "samples", "cost", "trial-0"):
-        tab.run(GO, f"#{name}")
+    tab.run(DRAW, "evidence")
+    x, y = tab.run(POINT, 0)
+    tab.drag((x, y), (x, y))  # a click
+    assert tab.run(VIEW) == "trial"
+    assert tab.run(TEXT, f"{TRIAL} h2").startswith("Trial ")
+
+    tab.run(GO, "#trials")
+    tab.run("document.getElementById('plot-parallel')?.scrollIntoView({block: 'center'})")
+    if trials > 1:
+        x, top, height = tab.run(MIDDLE, tab.run(AXES) - 1)
+        tab.drag((x, top + 2), (x, top + 0.3 * height))
+        shown = tab.run(SHOWN)
+        assert 0 < len(shown) < trials
+        assert "pick=" in tab.run("return location.hash")
+        tab.run("app.pick(null)")
+    assert len(tab.run(SHOWN)) == trials
+
+    tab.run(GO, "#overview")
+    tab.run("document.querySelector('[data-tab=overview]').focus()")
+    tab.press("Tab")
+    tab.press("Enter")
+    assert tab.run(VIEW) == "trials"
+    tab.run("document.querySelector('#table tbody a').focus()")
+    tab.press("Enter")
+    assert tab.run(VIEW) == "trial"
+
+    for dark in (False, True):
+        tab.look(dark=dark)
+        ink = PALETTE["ink"][dark]
+        assert tab.run("return getComputedStyle(document.body).color") == colour(ink)
+        for name in (*tab.run(TABS), "trial-0"):
+            tab.run(GO, f"#{name}")
+        assert findings(tab) == []
+    tab.look()
+    library = (reports / PLOTLY).resolve().as_uri()
+    page = (reports / "digits" / "index.html").resolve().as_uri()
+    assert sorted(tab.requests()) == sorted([page, library])
     assert errors(tab) == []
-    assert findings(tab) == []
 
 
 def _check(tab: Browser, tmp_path: Path, trials: int, seconds: float, size: float) -> None:
@@ -75,10 +147,8 @@ def _check(tab: Browser, tmp_path: Path, trials: int, seconds: float, size: floa
     tab.run(SEARCH, "")
     tab.run("app.pick(new Set(app.trials.slice(0, 100).map(t => t.n)))")
     assert len(tab.run(SHOWN)) == 100
-    for name in ("curves", "space", "trial-7", "stopping", "cost", "samples", "overview"):
-        tab.run(GO, f"#{name}")
-    assert errors(tab) == []
-    assert findings(tab) == []
+    tab.run("app.pick(null)")
+    _serves_a_reader(tab, tmp_path / "reports", trials)
 
 
 def test_a_thousand_trials(tab: Browser, tmp_path: Path) -> None:
