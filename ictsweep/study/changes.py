@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from ictsweep.errors import StudyError
 from ictsweep.problems import shown
 from ictsweep.records import Event
@@ -78,9 +76,8 @@ def _why(path: str, new: StudySpec, least: int) -> str:
 def agreed(
     folder: StudyFolder, events: list[Event], wanted: StudySpec | None, *, accept: bool
 ) -> StudySpec:
-    """The spec that a study with this log goes on with; its study.yaml then says so. StudyError,
-    naming every difference, if it is another one than the study ran with and nobody accepted that,
-    or cannot be accepted.
+    """The spec that a study with this log goes on with. StudyError, naming every difference, if it
+    is another one than the study ran with and nobody accepted that, or cannot be accepted.
     """
     new = folder.spec() if wanted is None else wanted
     old = recorded(events)
@@ -91,9 +88,6 @@ def agreed(
     if found and not accept:
         way = "Accept this with --accept-space-change, or put the old values back."
         raise StudyError(_refused(folder, found, way))
-    if new != folder.spec():
-        text = yaml.safe_dump(spec_to_dict(new), sort_keys=False, allow_unicode=True)
-        folder.write("study.yaml", text.encode())
     return new
 
 

@@ -78,6 +78,8 @@ def run_session(
         forget_requests(folder)
         events = check_folder(folder)
         spec = agreed(folder, events, place.space, accept=place.accept)
+        if spec != folder.spec():
+            log.amend(spec)
         measure = _measured_with(place, spec)
         _same_measure(folder, measure)
         with cluster(place.address), followed(*beside):

@@ -1,0 +1,88 @@
+"""A session that opens a study, wherever it lies: what it changes there, and what it leaves."""
+
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ictsweep.errors import Ousted
+from ictsweep.interruption import Interruption
+from ictsweep.records import LOG_VERSION, Event
+from ictsweep.storage import lease
+from ictsweep.storage.place import BucketPlace
+from ictsweep.study.session import Place, run_session
+from ictsweep.study.spec import Keep, spec_to_dict
+from ictsweep.study.store import Log, StudyFolder
+from tests.storage.server import Server, once, writes
+from tests.storage.test_contract import ASK, Home, append
+from tests.study.worlds import spec
+
+
+class Opened(Exception):
+    """The session would now load data and start Ray."""
+
+
+@pytest.fixture(autouse=True)
+def _no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object) -> None:
+        raise Opened
+
+    monkeypatch.setattr("ictsweep.study.session._measured_with", opened)
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    place = tmp_path / "study"
+    if request.param == "bucket":
+        place = request.getfixturevalue("place")
+    return Home(str(place), tmp_path / "machines")
+
+
+@pytest.fixture
+def far_home(place: BucketPlace, tmp_path: Path) -> Home:
+    return Home(str(place), tmp_path / "machines")
+
+
+def session(folder: StudyFolder, **how: object) -> None:
+    """A session's opening."""
+    with suppress(Opened):
+        run_session(Place(folder=folder, **how), Interruption(sys.stderr))  # type: ignore[arg-type]
+
+
+def ran(home: Home) -> None:
+    """A study whose first session asked for a trial."""
+    opened = {"version": LOG_VERSION, "slots": 2, "spec": spec_to_dict(spec())}
+    append(home.create(), Event(kind="study", time=0.0, data=opened), ASK)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_study_whose_space_changed_is_opened_again_anywhere(home: Home, begun: bool) -> None:
+    ran(home) if begun else home.create()
+    events, new = home.open("a").events(), spec(keep=Keep(best=1))
+    session(home.open("b"), space=new, accept=True)
+    for machine in "abc":
+        again = home.open(machine)
+        assert (again.spec(), again.events()) == (new, events)
+    append(home.open("c"), *([] if begun else [ASK]))
+
+
+def test_a_spec_whose_answer_is_lost_was_written_all_the_same(s3: Server, far_home: Home) -> None:
+    ran(far_home)
+    with s3.losing(once(writes("study.yaml"))):
+        session(far_home.open("b"), space=spec(keep=Keep(best=1)), accept=True)
+    assert far_home.open("c").spec() == spec(keep=Keep(best=1))
+
+
+def test_a_driver_that_lost_its_study_does_not_change_the_next_ones(
+    s3: Server, far_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEWED_S", 3600.0)
+    sleeper = Log(far_home.create("a"))
+    s3.ahead = timedelta(seconds=61)
+    StudyFolder.create(far_home.place, spec(trials=7), far_home.machines / "b")
+    with pytest.raises(Ousted):
+        sleeper.amend(spec(trials=3))
+    assert far_home.open("c").spec().trials == 7
+    sleeper.close()
