@@ -34,7 +34,7 @@ from ictsweep.study.engine import Engine
 from ictsweep.study.memory import Memory
 from ictsweep.study.order import check_folder
 from ictsweep.study.priors import prior, same_yardstick
-from ictsweep.study.requests import asked_to_stop, forget_requests
+from ictsweep.study.requests import asked_to_stop, forget_request, request
 from ictsweep.study.retention import Retention
 from ictsweep.study.space import distributions, resolve, starts
 from ictsweep.study.spec import Resources, StudySpec, spec_to_dict
@@ -74,8 +74,9 @@ def run_session(
     it stopped before, or None when it is complete.
     """
     folder = place.folder
+    earlier = request(folder)
     with Log(folder) as log:
-        forget_requests(folder)
+        forget_request(folder, earlier)
         events = check_folder(folder)
         spec = agreed(folder, events, place.space, accept=place.accept)
         if spec != folder.spec():

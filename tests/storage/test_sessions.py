@@ -1,17 +1,19 @@
 """A session that opens a study, wherever it lies: what it changes there, and what it leaves."""
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from ictsweep.errors import Ousted
+from ictsweep.errors import Ousted, StudyError
 from ictsweep.interruption import Interruption
 from ictsweep.records import LOG_VERSION, Event
 from ictsweep.storage import lease
 from ictsweep.storage.place import BucketPlace
+from ictsweep.study.requests import ask_to_stop, asked_to_stop
 from ictsweep.study.session import Place, run_session
 from ictsweep.study.spec import Keep, spec_to_dict
 from ictsweep.study.store import Log, StudyFolder
@@ -51,6 +53,17 @@ def session(folder: StudyFolder, **how: object) -> None:
         run_session(Place(folder=folder, **how), Interruption(sys.stderr))  # type: ignore[arg-type]
 
 
+def slow_opening(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[StudyFolder], None]) -> None:
+    """What happens `meanwhile`, when a session holds the study and has not read it yet."""
+
+    class SlowLog(Log):
+        def __init__(self, folder: StudyFolder) -> None:
+            super().__init__(folder)
+            meanwhile(folder)
+
+    monkeypatch.setattr("ictsweep.study.session.Log", SlowLog)
+
+
 def ran(home: Home) -> None:
     """A study whose first session asked for a trial."""
     opened = {"version": LOG_VERSION, "slots": 2, "spec": spec_to_dict(spec())}
@@ -86,3 +99,29 @@ def test_a_driver_that_lost_its_study_does_not_change_the_next_ones(
         sleeper.amend(spec(trials=3))
     assert far_home.open("c").spec().trials == 7
     sleeper.close()
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_stop_that_is_asked_while_a_driver_opens_is_kept(
+    home: Home, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    folder = home.create()
+    if earlier:
+        ask_to_stop(folder)
+    slow_opening(monkeypatch, lambda _: ask_to_stop(home.open("b")))
+    session(folder)
+    assert asked_to_stop(folder)
+
+
+def test_a_stop_that_was_asked_of_an_earlier_driver_is_forgotten(home: Home) -> None:
+    ask_to_stop(home.create())
+    session(home.open("b"))
+    assert asked_to_stop(home.open("c")) == ""
+
+
+def test_a_driver_that_is_refused_forgets_nothing_that_another_was_asked(home: Home) -> None:
+    with Log(home.create()):
+        ask_to_stop(home.open("b"))
+        with pytest.raises(StudyError, match="a driver is running this study"):
+            session(home.open("b"))
+        assert asked_to_stop(home.open("c"))
