@@ -56,7 +56,7 @@ def run(
     folder = StudyFolder.create(within(storage, spec.study), spec)
     place = Place(
         folder=folder, address=address, max_trials=max_trials,
-        micro_batch=micro_batch, recompute=recompute,
+        micro_batch=micro_batch, recompute=recompute, begun=spec,
     )  # fmt: skip
     _session(place, reports, [outlet(folder) for outlet in shown])
 
@@ -139,7 +139,7 @@ def promote(
     typer.echo(f"{folder.place}: trial {record.number} of {old.place} at {budget_kimg} kimg {how}")
     place = Place(
         folder=folder, address=address, max_trials=max_trials,
-        micro_batch=micro_batch, recompute=recompute,
+        micro_batch=micro_batch, recompute=recompute, begun=new,
     )  # fmt: skip
     _session(place, reports)
 

@@ -21,7 +21,7 @@ from ictsweep.storage.locks import LOCK, FileLock
 from ictsweep.storage.mirror import LOG, Mirror, mirrored
 from ictsweep.storage.patience import RUNNING, Patience
 from ictsweep.storage.segments import Part, Segments
-from ictsweep.storage.spec_file import SPEC, Begun, amend_spec, read_spec, write_spec
+from ictsweep.storage.spec_file import SPEC, Begun, amend_spec, copy, read_spec, write_spec
 
 PACKED = 256  # segments per pack
 
@@ -170,6 +170,8 @@ class BucketTruth:
 
     def _take_over(self) -> None:
         begun = read_spec(self._bucket) or Begun(spec=b"", first=0, study="")
+        if begun.etag:  # another machine may have begun it anew since it was brought here
+            copy(self._folder / SPEC, begun.spec)
         part = None
         with self._mirror.alone():
             while part is None:  # else a driver that is being ousted wrote once more: it is read

@@ -14,9 +14,10 @@ from ictsweep.errors import StudyError
 from ictsweep.problems import shown
 from ictsweep.records import Event
 from ictsweep.shell import command
+from ictsweep.storage.spec_file import SPEC
 from ictsweep.study.axes import flattened
 from ictsweep.study.spec import StudySpec, spec_from_dict, spec_to_dict
-from ictsweep.study.store import StudyFolder
+from ictsweep.study.store import StudyFolder, spec_text
 
 _FREE = ("limits.", "keep.", "resources.", "sampler.")
 _FIXED = {
@@ -89,6 +90,20 @@ def agreed(
         way = "Accept this with --accept-space-change, or put the old values back."
         raise StudyError(_refused(folder, found, way))
     return new
+
+
+def check_begun(folder: StudyFolder, spec: StudySpec) -> None:
+    """StudyError unless the study is the one that was begun with this spec: until its driver held
+    it, another could begin one of the same name.
+    """
+    if (folder.path / SPEC).read_bytes() == spec_text(spec):
+        return
+    watch, again = command("status", folder.place), command("run", "SPACE", "--name", "NAME")
+    raise StudyError(
+        f"{folder.place}: another study of this name was begun a moment ago, with another space; "
+        f"nothing was run of this one. Watch that with `{watch}`, and give this one a name of its "
+        f"own (`{again}`)."
+    )
 
 
 def recorded(events: list[Event]) -> StudySpec | None:

@@ -27,7 +27,7 @@ from ictsweep.launch.room import awaited, shortage, slots
 from ictsweep.mirror.following import Following, followed
 from ictsweep.records import LOG_VERSION, Event, Halt, trials
 from ictsweep.storage.shared import bring, share
-from ictsweep.study.changes import agreed
+from ictsweep.study.changes import agreed, check_begun
 from ictsweep.study.clock import Clock
 from ictsweep.study.conductor import Conductor
 from ictsweep.study.engine import Engine
@@ -49,8 +49,9 @@ _PACKAGES = ("ictsweep", "torch", "ray", "optuna", "numpy", "scipy")
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a study runs: its folder, the cluster (None: this machine), at most so many trials at
-    once. `space` is what the study should be from now on (None: what its study.yaml says), and
-    `accept` whether it may then be another one than it was.
+    once. `begun` is the spec that the study was begun with just now (None: it goes on). `space` is
+    what it should be from now on (None: what its study.yaml says), and `accept` whether it may then
+    be another one than it was.
     """
 
     folder: StudyFolder
@@ -58,6 +59,7 @@ class Place:
     max_trials: int | None = None
     micro_batch: int | None = None
     recompute: bool = False
+    begun: StudySpec | None = None
     space: StudySpec | None = None
     accept: bool = False
 
@@ -77,6 +79,8 @@ def run_session(
     earlier = request(folder)
     with Log(folder) as log:
         forget_request(folder, earlier)
+        if place.begun is not None:
+            check_begun(folder, place.begun)
         events = check_folder(folder)
         spec = agreed(folder, events, place.space, accept=place.accept)
         if spec != folder.spec():

@@ -125,3 +125,13 @@ def test_a_driver_that_is_refused_forgets_nothing_that_another_was_asked(home: H
         with pytest.raises(StudyError, match="a driver is running this study"):
             session(home.open("b"))
         assert asked_to_stop(home.open("c"))
+
+
+def test_of_two_studies_that_are_begun_at_once_the_later_one_runs(home: Home) -> None:
+    first = home.create("a")
+    later = StudyFolder.create(home.place, spec(trials=7), home.machines / "b")
+    with pytest.raises(StudyError, match="another study of this name was begun a moment ago"):
+        session(first, begun=spec())
+    session(later, begun=spec(trials=7))
+    assert home.open("c").spec() == spec(trials=7)
+    session(first)  # `resume` runs what there is
