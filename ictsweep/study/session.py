@@ -27,6 +27,7 @@ from ictsweep.launch.room import awaited, shortage, slots
 from ictsweep.mirror.following import Following, followed
 from ictsweep.records import LOG_VERSION, Event, Halt, trials
 from ictsweep.storage.shared import bring, share
+from ictsweep.study.carrying import carry_origin
 from ictsweep.study.changes import agreed, check_begun
 from ictsweep.study.clock import Clock
 from ictsweep.study.conductor import Conductor
@@ -85,6 +86,8 @@ def run_session(
         spec = agreed(folder, events, place.space, accept=place.accept)
         if spec != folder.spec():
             log.amend(spec)
+        if spec.origin is not None and spec.origin.kimg and not _asked(events):
+            carry_origin(folder, spec.origin)
         measure = _measured_with(place, spec)
         _same_measure(folder, measure)
         with cluster(place.address), followed(*beside):
@@ -161,7 +164,7 @@ def _priors(
     """What older studies give, as facts, before the first trial is asked; what a driver that was
     killed meanwhile has recorded is not recorded again.
     """
-    if any(event.kind == "ask" for event in events):
+    if _asked(events):
         return []
     known = {(e.data["study"], e.data["trial"]) for e in events if e.kind == "prior"}
     facts = []
@@ -169,6 +172,10 @@ def _priors(
         same_yardstick(place, measure)
         facts += [f for f in prior(spec, place).facts if (f["study"], f["trial"]) not in known]
     return [Event(kind="prior", time=time, data=fact) for fact in facts]
+
+
+def _asked(events: list[Event]) -> bool:
+    return any(event.kind == "ask" for event in events)
 
 
 def _measured_with(place: Place, spec: StudySpec) -> dict[str, str]:
