@@ -97,7 +97,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"study.space", "study.counting", "study.draws"},
     "study.tune": BASE | READING | DECIDING | {"launch"},
     "study.session": BASE | PURE | READING | DECIDING
-    | {"mirror", "config", "training", "launch", "study.space", "study.tune", "study.priors"},
+    | {"mirror", "config", "training", "launch", "study.space", "study.tune", "study.priors"}
+    | {"study.carrying"},
     "report": BASE | READING | {"", "report", "study.spending"},
     "live": BASE | READING | DECIDING,
     "notebook": BASE | READING,

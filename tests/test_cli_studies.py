@@ -1,9 +1,13 @@
 """Studies on the command line: found by name or path, whatever they are called."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ictsweep.errors import StudyError
+from ictsweep.interruption import Interruption
+from ictsweep.study.spec import StudySpec
 from ictsweep.study.store import StudyFolder
 from tests.study.worlds import spec
 from tests.training.small import SPACE
@@ -56,3 +60,28 @@ def test_a_name_that_is_none_is_told_those_there_are(call, tmp_path: Path) -> No
     code, _, err = call("status", "digit")
     assert code == 2
     assert f"Under {STORAGE} there is cifar, digits; did you mean digits?" in err
+
+
+def test_a_run_whose_study_was_begun_over_runs_nothing(
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another `ictsweep run` of the same name comes between a study's making and its session."""
+    (tmp_path / "my.yaml").write_text(SPACE)
+    create = StudyFolder.create
+
+    def overtaken(place: str, asked: StudySpec) -> StudyFolder:
+        create(place, asked)
+        return create(place, replace(asked, seed=asked.seed + 1))
+
+    def goes_on(*_: object) -> None:
+        raise StudyError("it would run now")
+
+    monkeypatch.setattr(StudyFolder, "create", overtaken)
+    monkeypatch.setattr("ictsweep.study.session._measured_with", goes_on)
+    monkeypatch.setattr(Interruption, "listen", lambda _: None)
+    code, _, err = call("run", "my.yaml", "--name=one")
+    assert code == 2
+    assert f"{STORAGE}/one: another study of this name was begun a moment ago" in err
+    assert "ictsweep status" in err
+    monkeypatch.setattr(StudyFolder, "create", create)
+    assert "it would run now" in call("run", "my.yaml", "--name=one")[2]

@@ -56,7 +56,7 @@ def run(
     folder = StudyFolder.create(within(storage, spec.study), spec)
     place = Place(
         folder=folder, address=address, max_trials=max_trials,
-        micro_batch=micro_batch, recompute=recompute,
+        micro_batch=micro_batch, recompute=recompute, begun=spec,
     )  # fmt: skip
     _session(place, reports, [outlet(folder) for outlet in shown])
 
@@ -114,7 +114,7 @@ def promote(
     allow that, else begun anew.
     """
     from ictsweep.storage.place import within
-    from ictsweep.study.carrying import carry, last_checkpoint
+    from ictsweep.study.carrying import kept_checkpoint, kimg
     from ictsweep.study.promotion import chosen, promotion
     from ictsweep.study.session import Place
     from ictsweep.study.space import sound
@@ -122,24 +122,21 @@ def promote(
     from ictsweep.study.store import StudyFolder
 
     old = folder_of(study, storage)
-    old.bring_trials("checkpoints")
     spec = old.spec()
     record = chosen(spec, old.trials(), trial)
-    kept = last_checkpoint(old.trial_dir(record.number), spec.rungs[-1])
+    kept = kept_checkpoint(old, record.number)
     made = promotion(
         spec, record, old.place, budget_kimg=budget_kimg,
         name=name or f"{spec.study}-{record.number}-{budget_kimg}"[:64], replicates=replicates,
-        kept_kimg=int(kept.name.split("-")[1]) if kept else 0,
+        kept_kimg=kimg(kept) if kept else 0,
     )  # fmt: skip
     new = sound(renamed(made.spec, made.spec.study))
     folder = StudyFolder.create(within(storage, new.study), new)
-    if kept is not None and not made.anew:
-        carry(kept, folder)
     how = f"begins anew: {made.anew}" if made.anew else f"continues at {new.origin.kimg} kimg"  # pyright: ignore
     typer.echo(f"{folder.place}: trial {record.number} of {old.place} at {budget_kimg} kimg {how}")
     place = Place(
         folder=folder, address=address, max_trials=max_trials,
-        micro_batch=micro_batch, recompute=recompute,
+        micro_batch=micro_batch, recompute=recompute, begun=new,
     )  # fmt: skip
     _session(place, reports)
 

@@ -142,11 +142,15 @@ class Bucket:
         """
         return self._or_none(lambda: self._put(name, body, metadata, IfNoneMatch="*"), _CHANGED)
 
-    def put_over(self, name: str, body: bytes, etag: str) -> str | None:
-        """Replace the version `etag` of an object; the new version, None if it is another by now
-        or gone.
+    def put_over(
+        self, name: str, body: bytes, etag: str, metadata: Mapping[str, str] | None = None
+    ) -> str | None:
+        """Replace the version `etag` of an object, its metadata too; the new version, None if it is
+        another by now or gone.
         """
-        return self._or_none(lambda: self._put(name, body, None, IfMatch=etag), _CHANGED | _ABSENT)
+        return self._or_none(
+            lambda: self._put(name, body, metadata, IfMatch=etag), _CHANGED | _ABSENT
+        )
 
     def listed(self, under: str, after: str | None = None) -> list[Stat]:
         """The objects whose names begin with `under`, in the order of their names; those past the

@@ -21,7 +21,7 @@ from ictsweep.storage.lines import Lines
 from ictsweep.storage.locks import LOCK, FileLock
 from ictsweep.storage.mirror import LOG, Mirror, mirrored
 from ictsweep.storage.segments import Part, Segments
-from ictsweep.storage.spec_file import SPEC, Begun, read_spec, write_spec
+from ictsweep.storage.spec_file import SPEC, Begun, amend_spec, copy, read_spec, write_spec
 
 PACKED = 256  # segments per pack
 
@@ -37,6 +37,10 @@ class Truth(Protocol):
 
     def begin(self, spec: bytes) -> None:
         """Begin a new study: its spec, and no events."""
+        ...
+
+    def amend(self, spec: bytes) -> None:
+        """Give the study another spec; its log goes on."""
         ...
 
     def close(self) -> None:
@@ -74,6 +78,13 @@ class DiskTruth:
         except OSError as error:
             raise refused(error, self._folder) from error
         self._lines = Lines(self._folder / LOG, self._lock, self._patience)
+
+    def amend(self, spec: bytes) -> None:
+        """Give the study another spec; its log goes on."""
+        try:
+            write_atomic(self._folder / SPEC, spec)
+        except OSError as error:
+            raise refused(error, self._folder) from error
 
     def close(self) -> None:
         """Release the log and its lock."""
@@ -113,9 +124,7 @@ class BucketTruth:
             self._next += 1  # an append that failed for want of an answer had arrived after all
             part = self._claim(lines)
         if part is None:
-            self._lease.renew()  # learns who has it
-            self._lease.confirm()
-            raise ousted(self._bucket.place, None)
+            raise self._lost()
         self._next, self._in_doubt = part.last + 1, False
         self._mirror.take(part, lines)
         if self._mirror.unpacked >= PACKED:
@@ -124,14 +133,30 @@ class BucketTruth:
     def begin(self, spec: bytes) -> None:
         """Begin a new study: its spec, and no events."""
         begun = Begun(spec=spec, first=self._next, study=secrets.token_hex(8))
-        write_spec(self._bucket, self._folder, begun)
+        self._begun = write_spec(self._bucket, self._folder, begun)
         with self._mirror.alone():
-            self._mirror.sync(begun)
+            self._mirror.sync(self._begun)
+
+    def amend(self, spec: bytes) -> None:
+        """Give the study another spec; its log goes on. What says that it is a study in a bucket,
+        and where its log begins, stays.
+        """
+        self._lease.confirm()
+        begun = amend_spec(self._bucket, self._folder, self._begun, spec)
+        if begun is None:
+            raise self._lost()
+        self._begun = begun
 
     def close(self) -> None:
         """Release the lease and the copy."""
         self._lease.close()
         self._lock.close()
+
+    def _lost(self) -> Exception:
+        """Why another driver's words are where this one's were to be."""
+        self._lease.renew()  # learns who has it
+        self._lease.confirm()
+        return ousted(self._bucket.place, None)
 
     def _claim(self, lines: bytes) -> Part | None:
         try:
@@ -145,6 +170,8 @@ class BucketTruth:
 
     def _take_over(self) -> None:
         begun = read_spec(self._bucket) or Begun(spec=b"", first=0, study="")
+        if begun.etag:  # another machine may have begun it anew since it was brought here
+            copy(self._folder / SPEC, begun.spec)
         part = None
         with self._mirror.alone():
             while part is None:  # else a driver that is being ousted wrote once more: it is read
@@ -152,7 +179,7 @@ class BucketTruth:
                 part = self._segments.claim(self._mirror.next, b"", self._lease.holder.token)
             self._mirror.take(part, b"")
             self._mirror.note()
-        self._next, self._in_doubt = part.last + 1, False
+        self._begun, self._next, self._in_doubt = begun, part.last + 1, False
 
     def _pack(self) -> None:
         """Without the pack its segments are read one by one: slower, and no reason to stop."""

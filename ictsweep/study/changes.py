@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from ictsweep.errors import StudyError
 from ictsweep.problems import shown
 from ictsweep.records import Event
 from ictsweep.shell import command
+from ictsweep.storage.spec_file import SPEC
 from ictsweep.study.axes import flattened
 from ictsweep.study.spec import StudySpec, spec_from_dict, spec_to_dict
-from ictsweep.study.store import StudyFolder
+from ictsweep.study.store import StudyFolder, spec_text
 
 _FREE = ("limits.", "keep.", "resources.", "sampler.")
 _FIXED = {
@@ -78,9 +77,8 @@ def _why(path: str, new: StudySpec, least: int) -> str:
 def agreed(
     folder: StudyFolder, events: list[Event], wanted: StudySpec | None, *, accept: bool
 ) -> StudySpec:
-    """The spec that a study with this log goes on with; its study.yaml then says so. StudyError,
-    naming every difference, if it is another one than the study ran with and nobody accepted that,
-    or cannot be accepted.
+    """The spec that a study with this log goes on with. StudyError, naming every difference, if it
+    is another one than the study ran with and nobody accepted that, or cannot be accepted.
     """
     new = folder.spec() if wanted is None else wanted
     old = recorded(events)
@@ -91,10 +89,21 @@ def agreed(
     if found and not accept:
         way = "Accept this with --accept-space-change, or put the old values back."
         raise StudyError(_refused(folder, found, way))
-    if new != folder.spec():
-        text = yaml.safe_dump(spec_to_dict(new), sort_keys=False, allow_unicode=True)
-        folder.write("study.yaml", text.encode())
     return new
+
+
+def check_begun(folder: StudyFolder, spec: StudySpec) -> None:
+    """StudyError unless the study is the one that was begun with this spec: until its driver held
+    it, another could begin one of the same name.
+    """
+    if (folder.path / SPEC).read_bytes() == spec_text(spec):
+        return
+    watch, again = command("status", folder.place), command("run", "SPACE", "--name", "NAME")
+    raise StudyError(
+        f"{folder.place}: another study of this name was begun a moment ago, with another space; "
+        f"nothing was run of this one. Watch that with `{watch}`, and give this one a name of its "
+        f"own (`{again}`)."
+    )
 
 
 def recorded(events: list[Event]) -> StudySpec | None:

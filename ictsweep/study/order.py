@@ -28,7 +28,7 @@ def check_folder(folder: StudyFolder) -> list[Event]:
     known = {event.trial for event in events if event.kind == "ask"}
     numbers = (int(p.name) for p in (folder.path / "trials").glob("[0-9]*") if p.name.isdigit())
     if folder.spec().origin is not None:
-        known.add(0)  # `ictsweep promote` lays its checkpoint there before the study begins
+        known.add(0)  # the checkpoint that it continues lies there before the trial is asked for
     strays = sorted(number for number in numbers if number not in known)
     if strays:
         raise StudyError(_of_strays(folder, strays, empty=not events))

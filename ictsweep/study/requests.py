@@ -2,7 +2,8 @@
 and then. So it works wherever the folder is seen, on another host too.
 
 A request is for the driver that runs when it is made: the next one forgets it when it opens the
-study.
+study. That takes minutes where much of a log is brought from a bucket, and a driver can be asked
+from the moment it holds the study. So it looks at what lies there before, and forgets only that.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
+from ictsweep.disk import refused
 from ictsweep.errors import StorageError
 from ictsweep.patience import ASKING
 from ictsweep.records import Event
@@ -29,8 +31,8 @@ def asked_to_stop(folder: StudyFolder) -> str:
     one request to a bucket.
     """
     try:
-        found = _content(folder)
-    except (StorageError, OSError):  # if it stays away, the next append to the log says so
+        found = request(folder)
+    except StorageError:  # if it stays away, the next append to the log says so
         return ""
     if found is None:
         return ""
@@ -40,28 +42,37 @@ def asked_to_stop(folder: StudyFolder) -> str:
         return "asked to stop"
 
 
-def forget_requests(folder: StudyFolder) -> None:
-    """Remove what was asked of an earlier driver."""
-    folder.remove(_STOP)
+def request(folder: StudyFolder) -> bytes | None:
+    """What is asked, as it lies there: no two are the same unless made by hand."""
+    if folder.remote is not None:
+        found = folder.remote.bucket.with_patience(ASKING).get(_STOP)
+        return None if found is None else found.body
+    try:
+        return (folder.path / _STOP).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise refused(error, folder.path / _STOP) from error
+
+
+def forget_request(folder: StudyFolder, earlier: bytes | None) -> None:
+    """Remove what was asked of an earlier driver, and nothing that was asked since."""
+    if earlier is not None and request(folder) == earlier:
+        folder.remove(_STOP)
 
 
 def await_stop(folder: StudyFolder, every_s: float = 0.5) -> Iterator[Sequence[Event]]:
     """Ask the driver to stop and wait until it has left; the log's new events, again and again, the
-    last time when it has. Whoever waits no longer leaves the request where it is.
+    last time when it has. It is asked again should the request be gone while it runs. Whoever waits
+    no longer leaves the request where it is.
     """
     known = len(folder.events())
     ask_to_stop(folder)
     while folder.driven():
+        if request(folder) is None:
+            ask_to_stop(folder)
         yield folder.events()[known:]
         time.sleep(every_s)
         folder.refresh()
-    forget_requests(folder)
+    folder.remove(_STOP)
     yield folder.events()[known:]
-
-
-def _content(folder: StudyFolder) -> bytes | None:
-    if folder.remote is not None:
-        found = folder.remote.bucket.with_patience(ASKING).get(_STOP)
-        return None if found is None else found.body
-    path = folder.path / _STOP
-    return path.read_bytes() if path.exists() else None

@@ -27,14 +27,15 @@ from ictsweep.launch.room import awaited, shortage, slots
 from ictsweep.mirror.following import Following, followed
 from ictsweep.records import LOG_VERSION, Event, Halt, trials
 from ictsweep.storage.shared import bring, share
-from ictsweep.study.changes import agreed
+from ictsweep.study.carrying import carry_origin
+from ictsweep.study.changes import agreed, check_begun
 from ictsweep.study.clock import Clock
 from ictsweep.study.conductor import Conductor
 from ictsweep.study.engine import Engine
 from ictsweep.study.memory import Memory
 from ictsweep.study.order import check_folder
 from ictsweep.study.priors import prior, same_yardstick
-from ictsweep.study.requests import asked_to_stop, forget_requests
+from ictsweep.study.requests import asked_to_stop, forget_request, request
 from ictsweep.study.retention import Retention
 from ictsweep.study.space import distributions, resolve, starts
 from ictsweep.study.spec import Resources, StudySpec, spec_to_dict
@@ -49,8 +50,9 @@ _PACKAGES = ("ictsweep", "torch", "ray", "optuna", "numpy", "scipy")
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a study runs: its folder, the cluster (None: this machine), at most so many trials at
-    once. `space` is what the study should be from now on (None: what its study.yaml says), and
-    `accept` whether it may then be another one than it was.
+    once. `begun` is the spec that the study was begun with just now (None: it goes on). `space` is
+    what it should be from now on (None: what its study.yaml says), and `accept` whether it may then
+    be another one than it was.
     """
 
     folder: StudyFolder
@@ -58,6 +60,7 @@ class Place:
     max_trials: int | None = None
     micro_batch: int | None = None
     recompute: bool = False
+    begun: StudySpec | None = None
     space: StudySpec | None = None
     accept: bool = False
 
@@ -74,10 +77,17 @@ def run_session(
     it stopped before, or None when it is complete.
     """
     folder = place.folder
+    earlier = request(folder)
     with Log(folder) as log:
-        forget_requests(folder)
+        forget_request(folder, earlier)
+        if place.begun is not None:
+            check_begun(folder, place.begun)
         events = check_folder(folder)
         spec = agreed(folder, events, place.space, accept=place.accept)
+        if spec != folder.spec():
+            log.amend(spec)
+        if spec.origin is not None and spec.origin.kimg and not _asked(events):
+            carry_origin(folder, spec.origin)
         measure = _measured_with(place, spec)
         _same_measure(folder, measure)
         with cluster(place.address), followed(*beside):
@@ -154,7 +164,7 @@ def _priors(
     """What older studies give, as facts, before the first trial is asked; what a driver that was
     killed meanwhile has recorded is not recorded again.
     """
-    if any(event.kind == "ask" for event in events):
+    if _asked(events):
         return []
     known = {(e.data["study"], e.data["trial"]) for e in events if e.kind == "prior"}
     facts = []
@@ -162,6 +172,10 @@ def _priors(
         same_yardstick(place, measure)
         facts += [f for f in prior(spec, place).facts if (f["study"], f["trial"]) not in known]
     return [Event(kind="prior", time=time, data=fact) for fact in facts]
+
+
+def _asked(events: list[Event]) -> bool:
+    return any(event.kind == "ask" for event in events)
 
 
 def _measured_with(place: Place, spec: StudySpec) -> dict[str, str]:

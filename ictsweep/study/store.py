@@ -246,8 +246,11 @@ class Log:
 
     def begin(self, spec: StudySpec) -> None:
         """Begin the study: its spec, and no events."""
-        text = yaml.safe_dump(spec_to_dict(spec), sort_keys=False, allow_unicode=True)
-        self._truth.begin(text.encode())
+        self._truth.begin(spec_text(spec))
+
+    def amend(self, spec: StudySpec) -> None:
+        """Give the study another spec; its events stay."""
+        self._truth.amend(spec_text(spec))
 
     def close(self) -> None:
         """Release the log and its lock."""
@@ -263,6 +266,12 @@ class Log:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def spec_text(spec: StudySpec) -> bytes:
+    """A spec as study.yaml says it."""
+    text = yaml.safe_dump(spec_to_dict(spec), sort_keys=False, allow_unicode=True)
+    return text.encode()
 
 
 def _remove(path: Path) -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from ictsweep.records import Event, Halt, State, TrialRecord
 from ictsweep.study.orders import outcome, under_way
-from ictsweep.study.requests import ask_to_stop, asked_to_stop, await_stop, forget_requests
+from ictsweep.study.requests import (
+    ask_to_stop,
+    asked_to_stop,
+    await_stop,
+    forget_request,
+    request,
+)
 from ictsweep.study.store import Log, StudyFolder
 from tests.study.worlds import spec
 
@@ -18,11 +24,10 @@ DRIVER = """
 import os, sys, time
 from pathlib import Path
 from ictsweep.records import LOG_VERSION, Event
-from ictsweep.study.requests import asked_to_stop, forget_requests
+from ictsweep.study.requests import asked_to_stop
 from ictsweep.study.store import Log, StudyFolder
 folder = StudyFolder(Path(sys.argv[1]))
 with Log(folder) as log:
-    forget_requests(folder)
     log.append([Event(kind="study", time=0.0, data={"version": LOG_VERSION, "slots": 1})])
     ask = {"params": {}, "seed": 1, "replicate_of": None}
     log.append([Event(kind="ask", time=0.0, trial=0, data=ask)])
@@ -86,8 +91,8 @@ def test_a_request_names_who_asked_and_the_next_driver_forgets_it(folder: StudyF
     assert asked_to_stop(folder) == ""
     ask_to_stop(folder)
     assert asked_to_stop(folder) == f"asked to stop from {os.uname().nodename}"
-    forget_requests(folder)
-    forget_requests(folder)
+    forget_request(folder, request(folder))
+    forget_request(folder, request(folder))
     assert asked_to_stop(folder) == ""
 
 
@@ -102,6 +107,15 @@ def test_who_waits_no_longer_has_asked_all_the_same(folder: StudyFolder) -> None
         waiting = await_stop(folder, every_s=0.01)
         assert list(next(waiting)) == []
         waiting.close()
+        assert asked_to_stop(folder)
+
+
+def test_a_driver_that_is_not_known_to_be_asked_is_asked_again(folder: StudyFolder) -> None:
+    with Log(folder):
+        waiting = await_stop(folder, every_s=0.01)
+        next(waiting)
+        forget_request(folder, request(folder))
+        next(waiting)
         assert asked_to_stop(folder)
 
 
