@@ -256,7 +256,7 @@ warm_start:
   - {network.dropout: 0.94}
   - {network.dropout: 0.95}
 replicates: 1
-stopping: {first_rung_kimg: 16, reduction: 2, fidelity: short_run}
+stopping: {first_rung_kimg: 16, reduction: 4, fidelity: short_run}   # one of five goes on
 resources: {launch_kimg: 1}
 """
 
