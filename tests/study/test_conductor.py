@@ -202,6 +202,24 @@ def test_hours_add_up_over_sessions_and_a_killed_one_counts_to_its_last_word():
     assert spent.cost(Limits()) is None
 
 
+def test_what_a_person_orders_between_two_sessions_spends_nothing():
+    """A driver killed on Friday with a trial on 8 GPUs; on Monday the trial that failed is to run
+    again, and the study is resumed.
+    """
+    launch = {"attempt": 0, "gpus": 8.0, "halvings": 0}
+    killed = [
+        Event(kind="study", time=0.0, data={"slots": 1}),
+        Event(kind="launch", time=3600.0, trial=5, data=launch),
+        Event(kind="measure", time=7200.0, trial=5, data={}),
+    ]
+    monday = 7200.0 + 63 * 3600
+    forgiven = {"attempt": 1, "halvings": 0, "reason": ASKED_FOR}
+    meter = Meter([*killed, Event(kind="retry", time=monday, trial=4, data=forgiven)])
+    assert (meter.spent().hours, meter.spent().gpu_hours) == (2.0, 8.0)
+    meter.apply(Event(kind="study", time=monday + 60, data={"slots": 1}))
+    assert (meter.spent().hours, meter.spent().gpu_hours) == (2.0, 8.0)
+
+
 class Broken(Disk):
     """A log whose storage fails from some append on."""
 
