@@ -6,7 +6,7 @@ import pytest
 
 from ictsweep.answers import Word
 from ictsweep.errors import StorageError
-from ictsweep.records import Event, Failure, Halt, Ledger, State
+from ictsweep.records import LOG_VERSION, Event, Failure, Halt, Ledger, State
 from ictsweep.study.conductor import GRACE_S, STARTING_S, Conductor
 from ictsweep.study.retries import ASKED_FOR
 from ictsweep.study.spec import Limits
@@ -31,7 +31,9 @@ class Desk:
     def __init__(self, *, slots: int = 2, gpus: float = 4.0, **changes) -> None:
         self.study = spec(**changes)
         self.disk, self.words, self.time = Disk(), Words(), Time()
-        opening = Event(kind="study", time=self.time(), data={"version": 2, "slots": slots})
+        opening = Event(
+            kind="study", time=self.time(), data={"version": LOG_VERSION, "slots": slots}
+        )
         self.disk.append([opening])
         mind = engine(self.study, Historian())
         mind.apply(opening)
