@@ -14,6 +14,7 @@ from ictsweep.live.lines import ends_trial, line
 from ictsweep.live.pace import Pace
 from ictsweep.records import Event
 from ictsweep.shell import command
+from ictsweep.study.order import contradiction
 from ictsweep.study.store import StudyFolder
 
 _LIVE_S, _PLAIN_S = 1.0, 2.0  # between two looks
@@ -31,11 +32,15 @@ class Watcher:
         self._begin()
 
     def news(self) -> Iterator[Event]:
-        """The events since it was last asked; they are on the board as they come."""
+        """The events since it was last asked; they are on the board as they come. StudyError at one
+        that contradicts those before it.
+        """
         self._ask()
         if self._tail.begun_anew() or not self._tail.read:
             self._begin()
         for event in self._tail.news():
+            if why := self._pace.misfit(event):
+                raise contradiction(self._folder, self._tail.read, why)
             self.board.apply(event)
             self._pace.apply(event)
             yield event

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 
 from ictsweep.records import Event, Failure, Ledger, State
+from ictsweep.study.order import misplaced
 from ictsweep.study.orders import once_more
 from ictsweep.study.spec import Resources, Stopping, StudySpec
 from tests.study.stage import Disk, Fate, Killed, Session, uninterrupted
@@ -114,6 +115,7 @@ def test_decisions_with_crashes_are_those_without(
     disk = survive(study, slots, fate, kills, pauses, seed)
     note(f"{len(whole)} events undisturbed, {len(disk.events)} with {len(kills)} kills")
     assert taken(disk.events) == taken(whole)
+    assert misplaced(disk.events, study) is None
     scripted = ("scripted", "died")
     assert all(e.data["message"].startswith(scripted) for e in disk.events if e.kind == "fail")
 
@@ -134,6 +136,7 @@ def test_a_crash_forgets_no_failure_so_the_study_halts_where_it_would_have(
     disk = survive(study, slots, fate, kills, [], seed)
     assert taken(disk.events) == taken(whole)
     assert halts(disk.events) == halts(whole)
+    assert misplaced(disk.events, study) is None
 
 
 def halts(events: list[Event]) -> list[Any]:
@@ -199,6 +202,7 @@ def test_a_cluster_that_shrinks_and_grows_never_stops_the_study(
         except Killed:
             continue
         assert session.most_present <= max([slots, 1, *room])
+    assert misplaced(disk.events, study) is None
     records = Ledger(disk.events).trials()
     assert conductor.engine.halted or len(records) == study.total
     assert all(record.state != State.RUNNING for record in records)
