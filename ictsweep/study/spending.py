@@ -58,6 +58,11 @@ class Meter:
             self._running.pop(event.trial, None)
             self._gpu_s += event.data["seconds"] * event.data["gpus"]
 
+    @property
+    def last(self) -> float:
+        """When the last session last recorded something, on the log's clock; 0 before the first."""
+        return self._last
+
     def spent(self, now: float | None = None) -> Spent:
         """Used by `now` (seconds on the log's clock), or by the last event."""
         now = self._last if now is None else max(now, self._last)

@@ -25,6 +25,10 @@ class Tail:
         """How many events were read so far."""
         return self._line
 
+    def written(self) -> float:
+        """When the log was last written to, on the clock of the disk that it lies on."""
+        return self._path.stat().st_mtime
+
     def begun_anew(self) -> bool:
         """Whether the log is no longer the one that was read so far, because its study was begun
         again. If so, `news` starts from its first event: what was made of the old ones is void.
