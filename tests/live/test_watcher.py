@@ -150,6 +150,7 @@ def test_where_no_driver_runs_no_time_passes(folder: StudyFolder) -> None:
             Event(kind="measure", time=3601.0, trial=0, data=measured(spec(), 0, 4, 1.0).data),
             Event(kind="retry", time=3601.0 + 3 * DAY, trial=0, data=forgiven),
         ])  # fmt: skip
+    os.utime(folder.path / "events.jsonl", (time.time() - DAY, time.time() - DAY))
     console = screen()
     console.print(snapshot(folder))
     assert "1:00:00 passed" in said(console)
