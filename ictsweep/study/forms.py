@@ -4,6 +4,8 @@ that lacks some of it, or has more, was edited by hand, or written by a later ic
 
 from dataclasses import MISSING, fields
 
+from typing import Any
+
 from ictsweep.records import Card, Event, Failed, Launch, Leave, Measurement
 from ictsweep.states import Action
 
@@ -62,7 +64,7 @@ def malformed(event: Event) -> str:
 def _of_no_levels(spectrum: object) -> str:
     if not spectrum:
         return ""
-    rows = [spectrum.get(key) for key in _BAND] if isinstance(spectrum, dict) else [None]
+    rows: list[Any] = [spectrum.get(key) for key in _BAND] if isinstance(spectrum, dict) else [None]
     whole = all(isinstance(row, list | tuple) and len(row) == len(rows[0]) for row in rows)
     return "" if whole else "its spectrum is not whole"
 

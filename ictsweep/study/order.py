@@ -83,11 +83,9 @@ def _out_of_turn(engine: Engine, event: Event, most: int) -> str:
     due = f"the verdict on trial {awaited[0]} at {awaited[1]} kimg is due"
     if event.kind == "ask" and len(engine.flights) >= most:
         return f"trial {event.trial} is asked for where {due}"
-    return (
-        f"{_named(event)} where {due}"
-        if event.kind == "verdict" and event.trial != awaited[0]
-        else ""
-    )
+    if event.kind == "verdict" and event.trial != awaited[0]:
+        return f"{_named(event)} where {due}"
+    return ""
 
 
 def _named(verdict: Event) -> str:
