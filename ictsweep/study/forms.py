@@ -3,7 +3,6 @@ that lacks some of it, or has more, was edited by hand, or written by a later ic
 """
 
 from dataclasses import MISSING, fields
-
 from typing import Any
 
 from ictsweep.records import Card, Event, Failed, Launch, Leave, Measurement
