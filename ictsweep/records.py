@@ -16,8 +16,10 @@ The event log is the only truth: facts (what happened) and decisions (what the s
     retry     decision  a failed trial is to be launched again: attempt, halvings, reason
 
 Decisions are a pure function of the events before them (study.engine), so a log cut at any event
-leads to the same study. Version 1 had no prior, cluster, leave, halt and retry; it is read as it
-is.
+leads to the same study. Earlier versions are read as they are: version 1 had no prior, cluster,
+leave, halt and retry; version 2 had no spectrum in a measure, and its sessions began to count
+failures anew even where the one before had crashed. A study goes on in the version of today: what
+holds for a session is what its own study event says.
 """
 
 import json
@@ -34,8 +36,8 @@ __all__ = [
     "measure_event", "retry_event", "trials", "verdict_event",
 ]  # fmt: skip
 
-LOG_VERSION = 2
-READ_VERSIONS = (1, 2)
+LOG_VERSION = 3
+READ_VERSIONS = (1, 2, 3)
 
 
 @dataclass(frozen=True, kw_only=True)

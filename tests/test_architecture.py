@@ -48,7 +48,6 @@ READING = {
     "study.retention",
     "study.requests",
     "study.changes",
-    "study.order",
 }
 TRANSFER = ("study.priors", "study.promotion")  # from one study to another
 DECIDING = {
@@ -58,6 +57,7 @@ DECIDING = {
     "study.engine",
     "study.clock",
     "study.conductor",
+    "study.order",
     "study.orders",
     "study.forecast",
     "study.memory",

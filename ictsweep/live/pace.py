@@ -7,6 +7,7 @@ from dataclasses import replace
 from ictsweep.records import Event
 from ictsweep.study.engine import Engine
 from ictsweep.study.forecast import MOST, NoSampler, chance, run_ahead
+from ictsweep.study.order import misfit
 from ictsweep.study.spec import StudySpec
 
 _REST_S = 5.0  # between two forecasts at least
@@ -27,6 +28,10 @@ class Pace:
         self._stale = True
         self._forecast_at = self._cost_s = 0.0
         self._end: float | None = None
+
+    def misfit(self, event: Event) -> str:
+        """Why an event can be none of this log, as far as that is known here; "" if it can."""
+        return misfit(self._engine, event) if self._small else ""
 
     def apply(self, event: Event) -> None:
         """Take one event in."""

@@ -14,6 +14,8 @@ from ictsweep.live.lines import ends_trial, line
 from ictsweep.live.pace import Pace
 from ictsweep.records import Event
 from ictsweep.shell import command
+from ictsweep.storage.locks import LOCK, held
+from ictsweep.study.order import contradiction
 from ictsweep.study.store import StudyFolder
 
 _LIVE_S, _PLAIN_S = 1.0, 2.0  # between two looks
@@ -31,11 +33,15 @@ class Watcher:
         self._begin()
 
     def news(self) -> Iterator[Event]:
-        """The events since it was last asked; they are on the board as they come."""
+        """The events since it was last asked; they are on the board as they come. StudyError at one
+        that contradicts those before it.
+        """
         self._ask()
         if self._tail.begun_anew() or not self._tail.read:
             self._begin()
         for event in self._tail.news():
+            if why := self._pace.misfit(event):
+                raise contradiction(self._folder, self._tail.read, why)
             self.board.apply(event)
             self._pace.apply(event)
             yield event
@@ -44,12 +50,12 @@ class Watcher:
         """The study now."""
         for _ in self.news():
             pass
-        now = time.time()
+        now = self._now()
         return drawing(self.board, now, self._left(now), self._hint())
 
     def headline(self) -> str:
         """The study now, in one line."""
-        now = time.time()
+        now = self._now()
         return headline(self.board, now, self._left(now))
 
     @property
@@ -75,6 +81,27 @@ class Watcher:
     def _begin(self) -> None:
         spec = self._folder.spec()
         self.board, self._pace = Board(spec), Pace(spec)
+        self._dated = 0
+        self._ahead = 0.0
+
+    def _now(self) -> float:
+        """Now, on the log's clock: that of its driver, which follows no jump of the system's. It
+        stands at the last event where no driver runs.
+        """
+        last = self.board.meter.last
+        if not self._driven:
+            return last
+        if self._dated != self._tail.read:
+            self._dated = self._tail.read
+            self._ahead = last + self._silence(last) - time.monotonic()
+        return self._ahead + time.monotonic()
+
+    def _silence(self, last: float) -> float:
+        """Seconds since the event of time `last` was recorded. A copy of what another machine wrote
+        to a bucket does not tell: there its clock and this one's have to agree.
+        """
+        here = self._folder.remote is None or held(self._folder.path / LOCK)
+        return max(0.0, time.time() - (self._tail.written() if here else last))
 
     def _left(self, now: float) -> float | None:
         return self._pace.left(now) if self.board.running and not self.board.halt else None

@@ -8,10 +8,11 @@ ends when they are gone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ictsweep.answers import Word
-from ictsweep.errors import StorageError
+from ictsweep.errors import Ousted, StorageError
 from ictsweep.records import Action, Event, Failure, Halt, Ledger, TrialRecord
 from ictsweep.study.clock import Clock
 from ictsweep.study.engine import Engine
@@ -97,6 +98,7 @@ class Conductor:
         self._farewells: dict[int, Mapping[str, Any]] = {}
         self._paused_at = 0.0
         self._refused = ""
+        self._unsaid: list[Event] = []
         for event in events:
             if event.trial in engine.flights:
                 self._tell(event)
@@ -197,6 +199,9 @@ class Conductor:
         if self.pausing is not None:
             kind, reason = self.pausing
             self._fact("halt", None, {"kind": str(kind), "reason": reason})
+        if self._unsaid and not isinstance(self.error, Ousted):
+            with suppress(StorageError):  # the storage may be back: then `status` can say why
+                self._log.append([e for e in self._unsaid if e.kind in ("leave", "halt")])
 
     def _busy(self) -> int:
         """Places taken: a trial that has its last verdict is about to leave its own."""
@@ -262,8 +267,9 @@ class Conductor:
             self._record(event)
 
     def _record(self, event: Event) -> None:
-        if self.error is not None:
-            return  # the log could not be written: nothing more may be decided
+        if self.error is not None:  # the log could not be written: nothing more may be decided
+            self._unsaid.append(event)
+            return
         try:
             self._log.append([event])
         except StorageError as error:

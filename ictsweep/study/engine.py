@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ictsweep.records import (
+    LOG_VERSION,
     Action,
     Card,
     Event,
@@ -28,7 +29,7 @@ from ictsweep.records import (
     verdict_event,
 )
 from ictsweep.seeds import derive_seed
-from ictsweep.study.retries import Chances, common_cause, is_the_studys
+from ictsweep.study.retries import ASKED_FOR, Chances, Endings, is_the_studys
 from ictsweep.study.rungs import Rung, ending
 from ictsweep.study.spec import StudySpec
 
@@ -80,8 +81,8 @@ class Engine:
         self._chances: defaultdict[int, Chances] = defaultdict(Chances)
         self._grounded: dict[int, Flight] = {}
         self._judged = {kimg: Rung() for kimg in spec.rungs}
-        self._failures: list[str] = []
-        self._in_a_row = 0
+        self._endings = Endings()
+        self._seen = False  # whether a person could have acted since the session began
 
     @property
     def total(self) -> int:
@@ -134,11 +135,11 @@ class Engine:
         match event.kind:
             case "study":
                 self.slots = int(event.data["slots"])
-                self._opened()
+                self._opened(event)
             case "cluster":
                 self.slots = int(event.data["slots"])
             case "halt":
-                self.halted = event.data["reason"]
+                self.halted, self._seen = event.data["reason"], True
             case "prior":
                 self.sampler.recall(event.data)
             case "ask":
@@ -170,9 +171,13 @@ class Engine:
         awaited = self.awaited()
         return self._verdict(*awaited, time) if awaited else None
 
-    def _opened(self) -> None:
-        """Who opens the study again has seen why it halted."""
-        self._failures, self._in_a_row, self.halted = [], 0, ""
+    def _opened(self, event: Event) -> None:
+        """Who opens a study that halted has seen why; after a crash nobody has, and it goes on as
+        if there had been none. Sessions of versions 1 and 2 began anew in either case.
+        """
+        if self._seen or event.data.get("version", LOG_VERSION) < 3:
+            self._endings, self.halted = Endings(), ""
+        self._seen = False
         for chances in self._chances.values():
             chances.resume()
 
@@ -235,6 +240,7 @@ class Engine:
         number = event.trial
         assert number is not None
         self._chances[number].retry(**event.data)
+        self._seen = self._seen or event.data["reason"] == ASKED_FOR
         if number in self._grounded:  # it had ended: its way goes on from where it failed
             rung = self._grounded.pop(number).rung
             self.flights[number] = Flight(rung, self.clock + self._length(rung))
@@ -290,9 +296,5 @@ class Engine:
         if searched:
             value = card.value if action == Action.COMPLETE else None
             self.sampler.finish(number, action.state, value)
-        if action != Action.FAIL:
-            self._in_a_row = 0
-            return
-        self._failures.append(card.reason)
-        self._in_a_row += 1
-        self.halted = self.halted or common_cause(self._failures, self._in_a_row)
+        cause = self._endings.take(card.reason if action == Action.FAIL else "")
+        self.halted = self.halted or cause

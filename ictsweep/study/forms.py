@@ -1,13 +1,20 @@
-"""What the events of each kind have, since the log's first version: a line that lacks some of it
-was edited by hand, or written by a later ictsweep.
+"""What the events of each kind have, since the log's first version, and what they may have: a line
+that lacks some of it, or has more, was edited by hand, or written by a later ictsweep.
 """
 
 from dataclasses import MISSING, fields
+from typing import Any
 
-from ictsweep.records import Card, Event, Measurement
+from ictsweep.records import Card, Event, Failed, Launch, Leave, Measurement
 from ictsweep.states import Action
 
-_JUDGED = {f.name for f in fields(Card)}
+
+def _of(record: type[Card | Failed | Launch | Leave | Measurement]) -> set[str]:
+    """The fields of a record that an event's data hold: when it was is the event's own."""
+    return {f.name for f in fields(record)} - {"time"}
+
+
+_JUDGED = _of(Card)
 _HAS: dict[str, set[str]] = {
     "study": {"version"},
     "prior": {"params", "values"},
@@ -19,7 +26,16 @@ _HAS: dict[str, set[str]] = {
     "fail": {"kind", "message"},
     "leave": {"seconds", "gpus", "phases"},
     "verdict": {"action", "card"},
-    "retry": {"attempt", "halvings"},
+    "retry": {"attempt", "halvings", "reason"},
+}
+_MAY: dict[str, set[str]] = {  # of what is made into records; other kinds have what they like
+    "ask": _HAS["ask"],
+    "launch": _of(Launch),
+    "measure": _of(Measurement),
+    "fail": _of(Failed),
+    "leave": _of(Leave),
+    "verdict": _HAS["verdict"],
+    "retry": _HAS["retry"],
 }
 _BAND = ("sigma", "images", "loss")
 _OF_NO_TRIAL = {"study", "prior", "cluster", "halt"}
@@ -35,6 +51,8 @@ def malformed(event: Event) -> str:
         return f"its trial is {event.trial!r}"
     if missing := _HAS[event.kind] - event.data.keys():
         return f"{event.kind} without {', '.join(sorted(missing))}"
+    if unknown := event.data.keys() - _MAY.get(event.kind, event.data.keys()):
+        return f"{event.kind} with {', '.join(sorted(map(repr, unknown)))}, which is unknown"
     if event.kind == "verdict":
         return _misjudged(event)
     if event.kind == "measure":
@@ -45,7 +63,7 @@ def malformed(event: Event) -> str:
 def _of_no_levels(spectrum: object) -> str:
     if not spectrum:
         return ""
-    rows = [spectrum.get(key) for key in _BAND] if isinstance(spectrum, dict) else [None]
+    rows: list[Any] = [spectrum.get(key) for key in _BAND] if isinstance(spectrum, dict) else [None]
     whole = all(isinstance(row, list | tuple) and len(row) == len(rows[0]) for row in rows)
     return "" if whole else "its spectrum is not whole"
 

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 
 from ictsweep.errors import StudyError
 from ictsweep.records import Event
+from ictsweep.storage.mirror import LOG
+from ictsweep.storage.spec_file import SPEC
+from ictsweep.study.changes import recorded
+from ictsweep.study.engine import Engine
+from ictsweep.study.forecast import NoSampler
+from ictsweep.study.spec import StudySpec
 from ictsweep.study.store import StudyFolder
 
 _SHOWN = 5
@@ -18,13 +24,8 @@ def check_folder(folder: StudyFolder) -> list[Event]:
     know.
     """
     events = folder.events()
-    if wrong := misplaced(events):
-        line, why = wrong
-        raise StudyError(
-            f"{folder.path / 'events.jsonl'}:{line}: {why}: lines were removed or added by hand. "
-            "Restore the file, or cut it before this line (and move away the folders of the trials "
-            "that it then does not know) to continue from there."
-        )
+    if wrong := misplaced(events, recorded(events) or folder.spec()):
+        raise contradiction(folder, *wrong)
     known = {event.trial for event in events if event.kind == "ask"}
     numbers = (int(p.name) for p in (folder.path / "trials").glob("[0-9]*") if p.name.isdigit())
     if folder.spec().origin is not None:
@@ -35,21 +36,69 @@ def check_folder(folder: StudyFolder) -> list[Event]:
     return events
 
 
-def misplaced(events: Sequence[Event]) -> tuple[int, str] | None:
+def misplaced(events: Sequence[Event], spec: StudySpec) -> tuple[int, str] | None:
     """The first event that cannot stand where it does: its line (from 1), and why; None if all
     can.
     """
-    asked = 0
+    engine = Engine(spec, [{}], NoSampler())
+    most = 0  # the largest room so far: sessions of version 1 kept to that of the first one
     for line, event in enumerate(events, 1):
         if line > 1 and events[0].kind != "study":
             return 1, "the log does not begin with a study event"
-        if event.kind == "ask":
-            if event.trial != asked:
-                return line, f"trial {event.trial} is asked for where trial {asked} is due"
-            asked += 1
-        elif event.trial is not None and not 0 <= event.trial < asked:
-            return line, f"a {event.kind} event of trial {event.trial}, which was never asked for"
+        if why := misfit(engine, event) or _out_of_turn(engine, event, most):
+            return line, why
+        engine.apply(event)
+        most = max(most, engine.slots)
     return None
+
+
+def misfit(engine: Engine, event: Event) -> str:
+    """Why an event can be none of a log that `engine` has taken in so far; "" if it can."""
+    trial = event.trial
+    if event.kind == "ask":
+        due = engine.asked
+        return "" if trial == due else f"trial {trial} is asked for where trial {due} is due"
+    if trial is None:
+        return ""
+    if not 0 <= trial < engine.asked:
+        return f"a {event.kind} event of trial {trial}, which was never asked for"
+    if event.kind != "verdict":
+        return ""
+    if trial not in engine.flights:
+        return f"{_named(event)}, which is not under way"
+    rungs, rung = engine.spec.rungs, engine.flights[trial].rung
+    if event.data["card"]["rung_kimg"] != rungs[rung]:
+        return f"{_named(event)}, which is on its way to {rungs[rung]} kimg"
+    last = rung == len(rungs) - 1
+    return f"{_named(event)} lets it go on" if last and event.data["action"] == "continue" else ""
+
+
+def _out_of_turn(engine: Engine, event: Event, most: int) -> str:
+    """Why a decision could not yet be taken; "" if it could. Here a verdict is missed that was
+    taken out.
+    """
+    awaited = engine.awaited()
+    if awaited is None:
+        return ""
+    due = f"the verdict on trial {awaited[0]} at {awaited[1]} kimg is due"
+    if event.kind == "ask" and len(engine.flights) >= most:
+        return f"trial {event.trial} is asked for where {due}"
+    if event.kind == "verdict" and event.trial != awaited[0]:
+        return f"{_named(event)} where {due}"
+    return ""
+
+
+def _named(verdict: Event) -> str:
+    return f"a verdict on trial {verdict.trial} at {verdict.data['card']['rung_kimg']} kimg"
+
+
+def contradiction(folder: StudyFolder, line: int, why: str) -> StudyError:
+    """What to say of an event that cannot stand where it does."""
+    return StudyError(
+        f"{folder.path / LOG}:{line}: {why}: lines were removed or added by hand, or "
+        f"{SPEC} is another one. Restore the file, or cut the log before this line (and move away "
+        "the folders of the trials that it then does not know) to continue from there."
+    )
 
 
 def _of_strays(folder: StudyFolder, strays: Sequence[int], *, empty: bool) -> str:

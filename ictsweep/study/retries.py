@@ -62,6 +62,25 @@ def common_cause(reasons: Sequence[str], in_a_row: int) -> str:
     return ""
 
 
+class Endings:
+    """How a study's trials ended since somebody could last have mended what they share."""
+
+    def __init__(self) -> None:
+        self._failures: list[str] = []
+        self._in_a_row = 0
+
+    def take(self, failure: str) -> str:
+        """Take in that a trial ended, with this failure ("" if it ended otherwise); why the study
+        should ask for no more, "" when it should go on.
+        """
+        if not failure:
+            self._in_a_row = 0
+            return ""
+        self._failures.append(failure)
+        self._in_a_row += 1
+        return common_cause(self._failures, self._in_a_row)
+
+
 class Chances:
     """One trial's failures since its last forgiveness, and the one that nothing has answered."""
 

@@ -1,13 +1,20 @@
 """What a study has used: hours, GPU-hours, money. A fold over the event log.
 
 A session lasts from its first event to its last; a launch uses its GPUs until its `leave`, or,
-where nobody lived to record one, until the last thing that the session recorded.
+where nobody lived to record one, until the last thing that the session recorded. What a person
+orders between two sessions belongs to neither.
+
+A launch counts from when it was recorded: no fact says when its machines came. GPU-hours are
+therefore too many by each launch's GPUs times its wait for machines, at most. Where none came at
+all, its `leave` says so (0 GPUs) and nothing remains; where they came late, the wait stays, as a
+part of the leave's `startup_s`; where its driver was killed, nobody puts it right.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ictsweep.records import Event
+from ictsweep.study.retries import ASKED_FOR
 from ictsweep.study.spec import Limits
 
 
@@ -37,6 +44,8 @@ class Meter:
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
+        if event.kind == "retry" and event.data.get("reason") == ASKED_FOR:
+            return  # no driver was there
         if event.kind == "study":
             self._close()
             self._opened = self._last = event.time
@@ -48,6 +57,11 @@ class Meter:
         elif event.kind == "leave":
             self._running.pop(event.trial, None)
             self._gpu_s += event.data["seconds"] * event.data["gpus"]
+
+    @property
+    def last(self) -> float:
+        """When the last session last recorded something, on the log's clock; 0 before the first."""
+        return self._last
 
     def spent(self, now: float | None = None) -> Spent:
         """Used by `now` (seconds on the log's clock), or by the last event."""

@@ -25,6 +25,10 @@ class Tail:
         """How many events were read so far."""
         return self._line
 
+    def written(self) -> float:
+        """When the log was last written to, on the clock of the disk that it lies on."""
+        return self._path.stat().st_mtime
+
     def begun_anew(self) -> bool:
         """Whether the log is no longer the one that was read so far, because its study was begun
         again. If so, `news` starts from its first event: what was made of the old ones is void.
@@ -69,9 +73,11 @@ def event_at(path: Path, number: int, raw: bytes) -> Event:
     except (ValueError, TypeError) as error:
         raise _foreign(path, number, str(error)) from None
     if number == 1:
-        _check_version(path, event)
+        _check_version(path, number, event)
     if why := malformed(event):
         raise _foreign(path, number, why)
+    if event.kind == "study":  # a later ictsweep may have gone on with the study
+        _check_version(path, number, event)
     return event
 
 
@@ -83,11 +89,11 @@ def _foreign(path: Path, number: int, why: str) -> StudyError:
     )
 
 
-def _check_version(path: Path, event: Event) -> None:
+def _check_version(path: Path, number: int, event: Event) -> None:
     data = event.data if isinstance(event.data, dict) else {}
     version = data.get("version") if event.kind == "study" else None
     if version not in READ_VERSIONS:
         raise StudyError(
-            f"{path}:1: log version {version!r}; this ictsweep reads versions "
-            f"{' and '.join(map(str, READ_VERSIONS))}. Use the ictsweep that wrote it."
+            f"{path}:{number}: log version {version!r}; this ictsweep reads versions "
+            f"{', '.join(map(str, READ_VERSIONS))}. Use the ictsweep that wrote it."
         )

@@ -11,7 +11,7 @@ from rich.console import Console
 from ictsweep.live.board import SHOWN, Board
 from ictsweep.live.drawing import drawing, headline, means
 from ictsweep.live.lines import ends_trial, line
-from ictsweep.records import Event, State, trials
+from ictsweep.records import LOG_VERSION, Event, State, trials
 from ictsweep.study.spec import Limits
 from tests.live.stories import story
 from tests.study.worlds import play, spec
@@ -85,7 +85,7 @@ def test_room_retries_spending_and_halts_are_said() -> None:
         f"{hours:.3g} of 2 hours  |  {gpu_hours:.3g} of 8 GPU-hours  |  "
         f"cost {4 * gpu_hours:.3g} of 30"
     )
-    resumed = Event(kind="study", time=5000.0, data={"version": 2, "slots": 4})
+    resumed = Event(kind="study", time=5000.0, data={"version": LOG_VERSION, "slots": 4})
     board.apply(resumed)
     assert (board.halt, board.slots, board.opened) == ("", 4, 5000.0)
     assert means(board, 5000.0 + 3600).endswith(

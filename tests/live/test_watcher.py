@@ -1,6 +1,7 @@
 """A study watched from beside: what is new is read once, and watching ends when the study does."""
 
 import io
+import os
 import random
 import threading
 import time
@@ -14,9 +15,10 @@ from ictsweep import records
 from ictsweep.live import snapshot, watch, watching
 from ictsweep.live.watcher import Watcher
 from ictsweep.records import LOG_VERSION, Event
+from ictsweep.study.retries import ASKED_FOR
 from ictsweep.study.store import Log, StudyFolder
 from tests.live.stories import story
-from tests.study.worlds import play, spec
+from tests.study.worlds import measured, play, spec
 
 OPENED = Event(kind="study", time=1.0, data={"version": LOG_VERSION, "slots": 3})
 PLAYED = [OPENED, *play(spec(), order=random.Random(0))[1:]]
@@ -103,6 +105,56 @@ def test_a_snapshot_says_how_to_go_on_where_no_driver_runs(folder: StudyFolder) 
         assert "no driver" not in said(console)
     console.print(snapshot(folder))
     assert f"no driver is running; continue with: ictsweep resume {folder.path}" in said(console)
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize("jump", [3 * DAY, -3 * DAY])
+def test_a_clock_that_was_set_right_changes_nothing_of_what_passed(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """The driver began before the jump: its log goes on by the clock of then, and its disk's clock
+    is the new one. An hour passed; the log was written to a minute ago, and is looked at twice.
+    """
+    wall, steady = time.time(), 500.0
+    monkeypatch.setattr("ictsweep.live.watcher.time.time", lambda: wall)
+    monkeypatch.setattr("ictsweep.live.watcher.time.monotonic", lambda: steady)
+    began = wall - jump - 3660.0
+    launch = {"attempt": 0, "gpus": 8.0, "halvings": 0}
+    events = [
+        Event(kind="study", time=began, data=OPENED.data),
+        Event(kind="ask", time=began, trial=0, data=PLAYED[1].data),
+        Event(kind="launch", time=began + 3600.0, trial=0, data=launch),
+    ]
+    with Log(folder) as log:
+        log.append(events)
+        os.utime(folder.path / "events.jsonl", (wall - 60.0, wall - 60.0))
+        console, watcher = screen(), Watcher(folder)
+        console.print(watcher.look())
+        assert "1:01:00 passed" in said(console)
+        assert "1.02 hours  |  0.133 GPU-hours" in said(console)
+        wall += 5 * DAY  # once more, between two looks
+        steady += 60.0
+        assert "1:02:00 passed" in (watcher.look(), watcher.headline())[1]
+
+
+def test_where_no_driver_runs_no_time_passes(folder: StudyFolder) -> None:
+    """A driver killed long ago; a person has ordered a retry since."""
+    launch = {"attempt": 0, "gpus": 8.0, "halvings": 0}
+    forgiven = {"attempt": 1, "halvings": 0, "reason": ASKED_FOR}
+    with Log(folder) as log:
+        log.append([
+            OPENED, Event(kind="ask", time=2.0, trial=0, data=PLAYED[1].data),
+            Event(kind="launch", time=1801.0, trial=0, data=launch),
+            Event(kind="measure", time=3601.0, trial=0, data=measured(spec(), 0, 4, 1.0).data),
+            Event(kind="retry", time=3601.0 + 3 * DAY, trial=0, data=forgiven),
+        ])  # fmt: skip
+    os.utime(folder.path / "events.jsonl", (time.time() - DAY, time.time() - DAY))
+    console = screen()
+    console.print(snapshot(folder))
+    assert "1:00:00 passed" in said(console)
+    assert "1 hours  |  4 GPU-hours" in said(console)
 
 
 def test_a_finished_study_needs_no_driver(folder: StudyFolder) -> None:

@@ -83,7 +83,7 @@ class Script:
     """What happens in the study: which trials fail or diverge (at their second rung), how much
     seeds scatter (log units), how much the configuration matters (1 as scripted, 0 not at all),
     whose passport is odd. `cut`: what ends a trial's launches before they measure anything, once
-    each in turn. With `gpus` the log is one of version 2: it says when processes left and what
+    each in turn. With `gpus` the log is one since version 2: it says when processes left and what
     their time went to.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ictsweep.records import Event
+from ictsweep.records import LOG_VERSION, Event
 from ictsweep.report import answers, glance, health
 from ictsweep.report.collect import collect
 from ictsweep.report.figures.agreement import agreements
@@ -150,7 +150,7 @@ def test_small_pictures_stay_in_their_boxes(view: StudyView) -> None:
 def test_history_of_the_second_log() -> None:
     """Launches with phases, failures, retries, halts, the room there was."""
     events = [
-        Event(kind="study", time=0.0, data={"version": 2, "slots": 4}),
+        Event(kind="study", time=0.0, data={"version": LOG_VERSION, "slots": 4}),
         Event(kind="prior", time=1.0, data={}),
         Event(kind="launch", time=10.0, trial=0, data={"attempt": 0, "gpus": 2.0, "halvings": 0}),
         Event(kind="fail", time=50.0, trial=0, data={"kind": "preempted", "message": "node gone"}),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ictsweep.answers import Word
-from ictsweep.records import Event, Failure, Halt, TrialRecord
+from ictsweep.records import LOG_VERSION, Event, Failure, Halt, TrialRecord
 from ictsweep.study.conductor import Conductor
 from ictsweep.study.spec import StudySpec
 from tests.study.worlds import Historian, engine, measured, score
@@ -115,7 +115,7 @@ class Session:
         """Read the log, record the opening, begin."""
         mind = engine(self.study, self._sampler())
         self.words = Words()
-        opening = Event(kind="study", time=0.0, data={"version": 2, "slots": self._slots})
+        opening = Event(kind="study", time=0.0, data={"version": LOG_VERSION, "slots": self._slots})
         self.disk.append([opening])
         mind.replay(self.disk.events)
         return Conductor(self.disk, mind, self.words, list(self.disk.events), clock=lambda: 0.0)

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from ictsweep.answers import Word
-from ictsweep.errors import StorageError
-from ictsweep.records import Event, Failure, Halt, Ledger, State
+from ictsweep.errors import Ousted, StorageError
+from ictsweep.records import LOG_VERSION, Event, Failure, Halt, Ledger, State
 from ictsweep.study.conductor import GRACE_S, STARTING_S, Conductor
 from ictsweep.study.retries import ASKED_FOR
 from ictsweep.study.spec import Limits
@@ -31,7 +31,9 @@ class Desk:
     def __init__(self, *, slots: int = 2, gpus: float = 4.0, **changes) -> None:
         self.study = spec(**changes)
         self.disk, self.words, self.time = Disk(), Words(), Time()
-        opening = Event(kind="study", time=self.time(), data={"version": 2, "slots": slots})
+        opening = Event(
+            kind="study", time=self.time(), data={"version": LOG_VERSION, "slots": slots}
+        )
         self.disk.append([opening])
         mind = engine(self.study, Historian())
         mind.apply(opening)
@@ -202,6 +204,24 @@ def test_hours_add_up_over_sessions_and_a_killed_one_counts_to_its_last_word():
     assert spent.cost(Limits()) is None
 
 
+def test_what_a_person_orders_between_two_sessions_spends_nothing():
+    """A driver killed on Friday with a trial on 8 GPUs; on Monday the trial that failed is to run
+    again, and the study is resumed.
+    """
+    launch = {"attempt": 0, "gpus": 8.0, "halvings": 0}
+    killed = [
+        Event(kind="study", time=0.0, data={"slots": 1}),
+        Event(kind="launch", time=3600.0, trial=5, data=launch),
+        Event(kind="measure", time=7200.0, trial=5, data={}),
+    ]
+    monday = 7200.0 + 63 * 3600
+    forgiven = {"attempt": 1, "halvings": 0, "reason": ASKED_FOR}
+    meter = Meter([*killed, Event(kind="retry", time=monday, trial=4, data=forgiven)])
+    assert (meter.spent().hours, meter.spent().gpu_hours) == (2.0, 8.0)
+    meter.apply(Event(kind="study", time=monday + 60, data={"slots": 1}))
+    assert (meter.spent().hours, meter.spent().gpu_hours) == (2.0, 8.0)
+
+
 class Broken(Disk):
     """A log whose storage fails from some append on."""
 
@@ -214,6 +234,57 @@ class Broken(Disk):
         if self._left < 0:
             raise StorageError("the disk is away")
         super().append(events)
+
+
+class Away(Disk):
+    """A log whose storage fails at one append, or from then on; it keeps how often it was asked."""
+
+    def __init__(self, error: StorageError, *, returns: bool) -> None:
+        super().__init__()
+        self._error, self._returns, self.asked = error, returns, 0
+
+    def append(self, events) -> None:
+        self.asked += 1
+        if self.asked == 1 or not self._returns:
+            raise self._error
+        super().append(events)
+
+
+def failing(disk: Away) -> Desk:
+    """Two trials present when the log fails: at trial 0's measurement. Trial 1's is void then, and
+    trial 0 leaves.
+    """
+    desk = Desk()
+    launched(desk)
+    desk.conductor._log = disk
+    desk.measure(0, 4)
+    desk.time.now += 7
+    desk.conductor.gone(0, 0, "left")
+    desk.measure(1, 4)
+    assert disk.asked == 1, "nothing more is tried while the session runs"
+    desk.conductor.close()
+    return desk
+
+
+def test_a_log_that_failed_is_given_a_last_word_why_the_study_stopped():
+    disk = Away(StorageError("the disk was away"), returns=True)
+    desk = failing(disk)
+    assert [(e.kind, e.trial) for e in disk.events] == [
+        ("leave", 0), ("leave", 1), ("halt", None)
+    ]  # fmt: skip
+    assert disk.events[0].data["seconds"] == 7.0
+    assert disk.events[-1].data == {"kind": "storage", "reason": "the disk was away"}
+    assert disk.asked == 2
+    assert isinstance(desk.conductor.error, StorageError)
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"), [(StorageError("the disk is away"), 2), (Ousted("another driver"), 1)]
+)
+def test_a_last_word_is_tried_once_and_never_by_who_was_ousted(error, asked):
+    disk = Away(error, returns=False)
+    assert failing(disk).conductor.error is error
+    assert (disk.asked, disk.events) == (asked, [])
 
 
 @pytest.mark.parametrize("works", range(1, 40, 3))

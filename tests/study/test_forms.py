@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ictsweep.errors import StudyError
-from ictsweep.records import LOG_VERSION, Event
+from ictsweep.records import LOG_VERSION, Event, trials
 from ictsweep.study.store import StudyFolder
 from tests.study.worlds import play, spec
 
@@ -50,6 +50,19 @@ def with_levels(event: dict[str, Any], losses: list[float] | None) -> dict[str, 
     return {**event, "data": {**event["data"], "spectrum": spectrum}}
 
 
+def having(event: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An event with more data than it may have."""
+    return {**event, "data": {**event["data"], **more}}
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "launch": {"attempt": 0, "gpus": 1.0, "halvings": 0},
+    "fail": {"kind": "bug", "message": "boom", "attempt": 0},
+    "leave": {"seconds": 1.0, "gpus": 1.0, "phases": {}},
+    "retry": {"attempt": 1, "halvings": 0, "reason": "asked for"},
+}
+
+
 EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("measure", lambda e: "", "Expecting value"),
     ("measure", lambda e: json.dumps(e)[:-9], "Invalid control character"),
@@ -63,6 +76,9 @@ EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("measure", lambda e: {**e, "data": []}, "another type"),
     ("measure", lambda e: with_levels(e, []), "its spectrum is not whole"),
     ("measure", lambda e: with_levels(e, None), "its spectrum is not whole"),
+    ("measure", lambda e: having(e, spectra={}), "measure with 'spectra', which is unknown"),
+    ("ask", lambda e: having(e, note="", a=1), "ask with 'a', 'note', which is unknown"),
+    ("verdict", lambda e: having(e, why=""), "verdict with 'why', which is unknown"),
     ("measure", lambda e: {**e, "time": "noon"}, "another type"),
     ("ask", lambda e: {**e, "data": {"params": {}}}, "ask without replicate_of, seed"),
     ("verdict", lambda e: {**e, "data": {**e["data"], "action": "go"}}, "action 'go' is unknown"),
@@ -80,6 +96,20 @@ def test_every_edit_is_named_by_its_line(
     with pytest.raises(StudyError, match=pattern) as refused:
         written(folder, log).events()
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_made_into_a_record_has_no_more_than_the_record(
+    folder: StudyFolder, log: list[Any], kind: str
+) -> None:
+    event = {"kind": kind, "time": 1.0, "trial": 0, "data": OTHERS[kind]}
+    trials(written(folder, [*log, event]).events())
+    with pytest.raises(StudyError, match=rf":{len(log) + 1}: .*{kind} with 'mood', which is unkn"):
+        written(folder, [*log, having(event, mood="good")]).events()
+    if kind == "retry":
+        del event["data"]["reason"]
+        with pytest.raises(StudyError, match="retry without reason"):
+            written(folder, [*log, event]).events()
 
 
 def test_bytes_that_are_no_text_are_named(folder: StudyFolder, log: list[Any]) -> None:

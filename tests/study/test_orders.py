@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from ictsweep.errors import UserError
 from ictsweep.records import LOG_VERSION, Event, State, trials
+from ictsweep.study.order import misplaced
 from ictsweep.study.orders import once_more
 from ictsweep.study.store import Log, StudyFolder
 from tests.study.worlds import Historian, decisions, engine, play, spec
@@ -30,6 +31,7 @@ def test_a_retried_trial_goes_on_and_every_cut_decides_the_same(when: str) -> No
         log = log[: fell + 6]
     start = [*log, once_more(trials(log), 4, 0.0), OPENED]
     whole = play(spec(), order=random.Random(1), log=start)
+    assert misplaced(whole, spec()) is None
     record = trials(whole)[4]
     assert record.state in (State.COMPLETE, State.PRUNED)
     assert record.params == trials(log)[4].params

@@ -128,6 +128,9 @@ def test_opening_a_halted_study_again_lets_it_go_on() -> None:
     assert mind.halted
     assert mind.due(0.0) is None
     mind.apply(OPENED)
+    assert mind.halted, "its driver was killed before it could say so"
+    mind.apply(Event(kind="halt", time=2.0, data={"kind": "failures", "reason": mind.halted}))
+    mind.apply(OPENED)
     assert not mind.halted
     asked = mind.due(0.0)
     assert asked is not None

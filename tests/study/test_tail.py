@@ -79,6 +79,10 @@ def test_another_version_and_a_foreign_line_are_named(tmp_path: Path) -> None:
     path.write_text(Event(kind="study", time=1.0, data={"version": 99}).to_line())
     with pytest.raises(StudyError, match=r"log:1: log version 99; this ictsweep reads vers"):
         list(Tail(path).news())
+    later = Event(kind="study", time=2.0, data={"version": 99})
+    path.write_text(OPENED.to_line() + later.to_line())
+    with pytest.raises(StudyError, match=r"log:2: log version 99; this ictsweep reads vers"):
+        list(Tail(path).news())
     path.write_bytes(OPENED.to_line().encode() + b"hello\n")
     with pytest.raises(StudyError, match=r"log:2: not an event"):
         list(Tail(path).news())
