@@ -66,6 +66,7 @@ def resume(
     storage: Storage = STORAGE,
     reports: Reports = REPORTS,
     address: Address = None,
+    max_trials: MaxTrials = None,
     micro_batch: MicroBatch = None,
     recompute: Recompute = False,
     mirror: MirrorUrl = None,
@@ -79,7 +80,9 @@ def resume(
         typer.Option("--accept-space-change", help="Go on although its space was changed."),
     ] = False,
 ) -> None:
-    """Continue an interrupted study where its log ends."""
+    """Continue an interrupted study where its log ends; what --max-trials, --micro-batch and
+    --recompute said before holds until they say something else.
+    """
     from ictsweep.mirror.outlets import outlets
     from ictsweep.study.session import Place
 
@@ -91,8 +94,8 @@ def resume(
 
         wanted = renamed(read(space)[0], folder.spec().study)
     place = Place(
-        folder=folder, address=address, micro_batch=micro_batch, recompute=recompute,
-        space=wanted, accept=accept,
+        folder=folder, address=address, max_trials=max_trials, micro_batch=micro_batch,
+        recompute=recompute, space=wanted, accept=accept,
     )  # fmt: skip
     _session(place, reports, [outlet(folder) for outlet in shown])
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -70,6 +70,19 @@ class Place:
         return self.folder.path.parent / ".cache"
 
 
+def as_before(place: Place, events: Sequence[Event]) -> Place:
+    """`place` with what the session before was given on its command line and this one is not."""
+    given = [event.data["given"] for event in events if "given" in event.data]
+    if not given:
+        return place
+    again = {name: value for name, value in given[-1].items() if not getattr(place, name)}
+    return replace(place, **again)
+
+
+def _given_to(place: Place) -> dict[str, Any]:
+    return {name: getattr(place, name) for name in ("max_trials", "micro_batch", "recompute")}
+
+
 def run_session(
     place: Place, interruption: Interruption, beside: Sequence[Following] = ()
 ) -> tuple[Halt, str] | None:
@@ -83,6 +96,7 @@ def run_session(
         if place.begun is not None:
             check_begun(folder, place.begun)
         events = check_folder(folder)
+        place = as_before(place, events)
         spec = agreed(folder, events, place.space, accept=place.accept)
         if spec != folder.spec():
             log.amend(spec)
@@ -143,7 +157,8 @@ def _opened(
         raise UserError(shortage(each))
     opening = {
         "version": LOG_VERSION, "slots": room, "host": platform.node(),
-        "process": os.getpid(), "spec": spec_to_dict(engine.spec), **measure,
+        "process": os.getpid(), "spec": spec_to_dict(engine.spec), "given": _given_to(place),
+        **measure,
     }  # fmt: skip
     opened = Event(kind="study", time=clock(), data=opening)
     place.folder.write_manifest(manifest(hardware()))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ictsweep.records import LOG_VERSION, Event
 from ictsweep.storage import lease
 from ictsweep.storage.place import BucketPlace
 from ictsweep.study.requests import ask_to_stop, asked_to_stop
-from ictsweep.study.session import Place, run_session
+from ictsweep.study.session import Place, as_before, run_session
 from ictsweep.study.spec import Keep, spec_to_dict
 from ictsweep.study.store import Log, StudyFolder
 from tests.storage.server import Server, once, writes
@@ -135,3 +136,19 @@ def test_of_two_studies_that_are_begun_at_once_the_later_one_runs(home: Home) ->
     session(later, begun=spec(trials=7))
     assert home.open("c").spec() == spec(trials=7)
     session(first)  # `resume` runs what there is
+
+
+def test_a_session_is_given_what_the_one_before_was(tmp_path: Path) -> None:
+    """Its command line says another thing, or nothing; logs of earlier versions do not tell."""
+    place = Place(folder=StudyFolder.create(tmp_path / "s", spec()))
+    older = Event(kind="study", time=0.0, data={"version": 2, "slots": 4})
+    given = {"max_trials": 2, "micro_batch": 64, "recompute": True}
+    first, second = (
+        Event(kind="study", time=0.0, data={"version": LOG_VERSION, "slots": 2, "given": what})
+        for what in ({**given, "max_trials": 3}, given)
+    )
+    assert as_before(place, [older]) == place
+    again = as_before(place, [older, first, second])
+    assert (again.max_trials, again.micro_batch, again.recompute) == (2, 64, True)
+    wider = as_before(replace(place, max_trials=8), [older, first, second])
+    assert (wider.max_trials, wider.micro_batch, wider.recompute) == (8, 64, True)
