@@ -63,7 +63,8 @@ def of_run(error: BaseException, said: list[Said], nodes_gone: Callable[[], bool
 def _of_disk(causes: list[BaseException]) -> Said | None:
     """What a disk refused to Ray Train itself, where no worker said anything."""
     for cause in causes:
-        if (kind := _known(cause)) in (Failure.DISK_FULL, Failure.STORAGE):
+        kind = _known(cause)
+        if kind is Failure.DISK_FULL or kind is Failure.STORAGE:
             return kind, str(cause)
     return None
 
