@@ -247,14 +247,14 @@ trial:
   budget_kimg: 64
   evaluate: {every_kimg: 4, images: 128, steps: [1], grid: 16}
 search:
-  network.dropout: {range: [0.0, 0.95]}
+  optimizer.lr: {range: [1.0e-6, 1.0e-3], log: true}
 trials: 5
 warm_start:
   - {}
-  - {network.dropout: 0.92}
-  - {network.dropout: 0.93}
-  - {network.dropout: 0.94}
-  - {network.dropout: 0.95}
+  - {optimizer.lr: 1.0e-6}
+  - {optimizer.lr: 1.1e-6}
+  - {optimizer.lr: 1.2e-6}
+  - {optimizer.lr: 1.3e-6}
 replicates: 1
 stopping: {first_rung_kimg: 16, reduction: 4, fidelity: short_run}   # one of five goes on
 resources: {launch_kimg: 1}
@@ -288,11 +288,11 @@ def trains(study: Study, trial: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two trials at once")
 def test_stopped_trials_leave_and_killed_ones_come_back(tmp_path: Path) -> None:
-    """Trials 1 to 4 drop nine tenths of their features and lose to trial 0.
+    """Trials 1 to 4 hardly learn and lose to trial 0.
 
     Trial 1 is stopped: its worker is gone within 5 s, and trial 2 takes its place. In the middle of
-    its training, trial 2's worker is killed; in the middle of trial 3's, one of the two trial
-    drivers (they serve trials in turn). Both trials are lost, launched again and end as if nothing
+    its training, trial 2's worker is killed; then one of the two trial drivers, which serve trials in
+    turn. Both trials are lost, launched again and end as if nothing
     had been, and the study goes on to its end.
     """
     study = Study(tmp_path)
@@ -314,6 +314,6 @@ def test_stopped_trials_leave_and_killed_ones_come_back(tmp_path: Path) -> None:
     failures = [(e.trial, e.data["kind"]) for e in study.events() if e.kind == "fail"]
     assert failures[0] == (2, "lost")
     assert len(failures) == 2
-    assert failures[1] in ((0, "lost"), (3, "lost"))
+    assert failures[1] in ((0, "lost"), (3, "lost"), (4, "lost"))
     assert [e.trial for e in study.events() if e.kind == "retry"] == [n for n, _ in failures]
     wait_for(lambda: not study.processes(), 10, "processes left after the study")
