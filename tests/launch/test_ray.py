@@ -291,9 +291,9 @@ def test_stopped_trials_leave_and_killed_ones_come_back(tmp_path: Path) -> None:
     """Trials 1 to 4 hardly learn and lose to trial 0.
 
     Trial 1 is stopped: its worker is gone within 5 s, and trial 2 takes its place. In the middle of
-    its training, trial 2's worker is killed; then one of the two trial drivers, which serve trials in
-    turn. Both trials are lost, launched again and end as if nothing
-    had been, and the study goes on to its end.
+    its training, trial 2's worker is killed; then one of the two trial drivers, which serve trials
+    in turn. Both trials are lost, launched again and end as if nothing had been, and the study goes
+    on to its end.
     """
     study = Study(tmp_path)
     (tmp_path / "space.yaml").write_text(LEAVING)
