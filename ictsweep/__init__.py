@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
     from ictsweep.notebook import Study
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 
 def open_study(place: "str | Path") -> "Study":
