@@ -104,7 +104,7 @@ class Study:
 
 
 def nothing_is_left(study: Study) -> None:
-    """No process of the study lives on: at Ray's niceness one may take long to end beside others."""
+    """No process of the study lives on: at Ray's niceness one may take long to end."""
     deadline = time.monotonic() + 60
     while study.processes():
         assert time.monotonic() < deadline, study.named()
