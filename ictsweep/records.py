@@ -207,10 +207,6 @@ class TrialRecord:
                 return m
         return None
 
-    def measured(self, run_kimg: int, kimg: int) -> bool:
-        """Whether the log has this measurement."""
-        return any((m.run_kimg, m.kimg) == (run_kimg, kimg) for m in self.measurements)
-
 
 def trials(events: Iterable[Event]) -> list[TrialRecord]:
     """The trials of a log, by number."""
