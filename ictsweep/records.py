@@ -207,10 +207,6 @@ class TrialRecord:
                 return m
         return None
 
-    def measured(self, run_kimg: int, kimg: int) -> bool:
-        """Whether the log has this measurement."""
-        return any((m.run_kimg, m.kimg) == (run_kimg, kimg) for m in self.measurements)
-
 
 def trials(events: Iterable[Event]) -> list[TrialRecord]:
     """The trials of a log, by number."""
@@ -253,7 +249,19 @@ class Ledger:
 def _record(events: Iterable[Event], number: int) -> TrialRecord:
     first, *rest = events
     asked = TrialRecord(number=number, asked=first.time, state=State.RUNNING, **first.data)
-    return reduce(_after, rest, asked)
+    told = reduce(_after, (event for event in rest if event.kind != "measure"), asked)
+    return replace(told, measurements=_measurements(rest))
+
+
+def _measurements(events: Iterable[Event]) -> tuple[Measurement, ...]:
+    """In the log's order, the first one of each place: most of a log, so in one go."""
+    found: dict[tuple[int, int], Measurement] = {}
+    for event in events:
+        if event.kind == "measure":
+            found.setdefault(
+                (event.data["run_kimg"], event.data["kimg"]), Measurement(**event.data)
+            )
+    return tuple(found.values())
 
 
 def _after(trial: TrialRecord, event: Event) -> TrialRecord:
@@ -264,8 +272,6 @@ def _after(trial: TrialRecord, event: Event) -> TrialRecord:
             return replace(trial, launches=(*trial.launches, launch))
         case "leave":
             return replace(trial, leaves=(*trial.leaves, Leave(time=time, **data)))
-        case "measure":
-            return _measured(trial, Measurement(**data))
         case "fail":
             return replace(trial, failures=(*trial.failures, Failed(time=time, **data)))
         case "retry":
@@ -276,12 +282,6 @@ def _after(trial: TrialRecord, event: Event) -> TrialRecord:
         case "verdict":
             return _judged(trial, Action(data["action"]), Card(**data["card"]), time)
     return trial
-
-
-def _measured(trial: TrialRecord, measurement: Measurement) -> TrialRecord:
-    if trial.measured(measurement.run_kimg, measurement.kimg):
-        return trial
-    return replace(trial, measurements=(*trial.measurements, measurement))
 
 
 def _judged(trial: TrialRecord, action: Action, card: Card, time: float) -> TrialRecord:

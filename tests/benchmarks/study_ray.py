@@ -99,6 +99,9 @@ class Deadline:
         """Whether it is over."""
         return time.monotonic() > self._end
 
+    def listen(self) -> None:
+        """There is nobody to listen to."""
+
 
 def session(folder: Path, trials: int, reports: int, minutes: float) -> dict[str, object]:
     """One session of ours in a folder, new or begun."""

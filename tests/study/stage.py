@@ -145,6 +145,10 @@ class Session:
         waiting = [n for n in self.processes if n in conductor.engine.flights]
         self.most_present = max(self.most_present, len(waiting))
 
+    def _known(self, process: Process) -> bool:
+        found = process.record.measurements
+        return any((m.run_kimg, m.kimg) == self._kimg(process) for m in found)
+
     def _kimg(self, process: Process) -> tuple[int, int]:
         rung = self.study.rungs[process.rung]
         return (rung if self.study.short_run else self.study.rungs[-1]), rung
@@ -152,7 +156,7 @@ class Session:
     def _can_move(self, process: Process) -> bool:
         """Whether it trains, may read its verdict, or is asked to leave."""
         number = process.record.number
-        known = process.record.measured(*self._kimg(process)) or process.reported
+        known = self._known(process) or process.reported
         if not known or number in self.words.dismissed:
             return True
         if process.reported and (number, *self._kimg(process)) not in self.words.recorded:
@@ -164,7 +168,7 @@ class Session:
         process = self.processes[number]
         if number in self.words.dismissed and self.dice.random() < 0.7:
             self._end(conductor, process, "left")
-        elif not (process.reported or process.record.measured(*self._kimg(process))):
+        elif not (process.reported or self._known(process)):
             self._train(conductor, process)
         elif process.rung == len(self.study.rungs) - 1:
             self._end(conductor, process, "done")

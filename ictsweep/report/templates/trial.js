@@ -39,7 +39,7 @@
   const look = (text) => ({ title: { text, font: { size: 12, color: app.tone("muted") } }, gridcolor: app.tone("rule"), linecolor: app.tone("muted"), zeroline: false, tickfont: { size: 11, color: app.tone("muted") }, automargin: true });
   const shade = (i, of) => app.tone(`ramp${of < 2 ? 4 : 1 + Math.round(3 * i / (of - 1))}`);
   const name = (length) => `run of ${length.toLocaleString("en")} kimg`;
-  const paper = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 8, t: 8, b: 44 }, font: { color: app.tone("ink"), size: 12 }, legend: { orientation: "h", y: 1.06, font: { size: 11 } }, hoverlabel: { bgcolor: app.tone("raised"), font: { color: app.tone("ink") } } });
+  const paper = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 8, t: 8, b: 44 }, font: { color: app.tone("ink"), size: 12 }, legend: { orientation: "h", y: 1.01, yanchor: "bottom", font: { size: 11 } }, hoverlabel: { bgcolor: app.tone("raised"), font: { color: app.tone("ink") } } });
   const rows = [["value", "value", app.study.metric.replace(/[<&]/g, (c) => ({ "<": "&lt;", "&": "&amp;" })[c])], ["levels", "levels", "N(k)"], ["loss", "loss", "loss"], ["grad", "grad", "gradient"]];
   const figure = (place) => {
     const points = app.points(), runs = app.runsOf()[place];
@@ -65,23 +65,28 @@
     return { data, layout, height: 90 + 130 * shown.length };
   };
   // the loss by noise level -------------------------------------------------------------------------------------
+  const BAND = (80 / 0.002) ** (1 / 16); // from the middle of a band to the next one's
   const spectrum = (place) => {
     const { sigma, images, loss } = app.spectra(), runs = app.spectraOf()[place];
     const data = runs.flatMap(([length, first, end], i) => {
       const color = shade(i, runs.length), many = images.subarray(first, end), all = many.reduce((a, b) => a + b, 0);
-      const x = Array.from(sigma.subarray(first, end)), y = Array.from(loss.subarray(first, end));
-      const apart = x.flatMap((value, j) => (j && value > 2.5 * x[j - 1] ? [j] : [])).reverse(); // a band without images lies between
-      const line = { x: x.slice(), y: y.slice() };
-      for (const j of apart) { line.x.splice(j, 0, null); line.y.splice(j, 0, null); }
+      const bands = []; // [middle, images, loss], those without images too, and one on either side: the outline ends at nothing
+      for (let j = first; j < end; j += 1) {
+        const before = bands.length ? bands[bands.length - 1][0] : sigma[j] / BAND ** 2;
+        for (let k = 1; k < Math.round(Math.log(sigma[j] / before) / Math.log(BAND)); k += 1) bands.push([before * BAND ** k, 0, null]);
+        bands.push([sigma[j], images[j], loss[j]]);
+      }
+      bands.push([sigma[end - 1] * BAND, 0, null]);
+      const x = bands.map(([middle]) => middle);
       const shared = { name: name(length), legendgroup: String(length) };
       return [
-        { ...shared, ...line, mode: "lines+markers", line: { color, width: 2 }, marker: { size: 5, color }, showlegend: runs.length > 1, hovertemplate: "loss %{y:.3g} around σ = %{x:.3g}<extra></extra>" },
-        { ...shared, type: "bar", x, y: Array.from(many, (n) => n / all), yaxis: "y2", showlegend: false, marker: { color }, customdata: Array.from(many), hovertemplate: "%{y:.1%} of the images (%{customdata:,}) around σ = %{x:.3g}<extra></extra>" },
+        { ...shared, x, y: bands.map(([, , mean]) => mean), mode: "lines+markers", line: { color, width: 2 }, marker: { size: 5, color }, showlegend: runs.length > 1, hovertemplate: "loss %{y:.3g} around σ = %{x:.3g}<extra></extra>" },
+        { ...shared, x, y: bands.map(([, n]) => n / all), yaxis: "y2", mode: "lines", line: { color, width: 2, shape: "hvh" }, showlegend: false, customdata: bands.map(([, n]) => n), hovertemplate: "%{y:.1%} of the images (%{customdata:,}) around σ = %{x:.3g}<extra></extra>" },
       ];
     });
     const layout = { ...paper(), xaxis: { ...look("noise level σ"), type: "log", anchor: "y2" },
       yaxis: { ...look("mean loss"), type: "log", exponentformat: "power", domain: [0.4, 1] }, yaxis2: { ...look("images"), rangemode: "tozero", tickformat: ".0%", domain: [0, 0.3] } };
-    return { data, layout: { ...layout, barmode: "group", bargap: 0.1 }, height: 340 };
+    return { data, layout, height: 340 };
   };
   const spectra = (place) => {
     if (!app.spectraOf()[place].length) return [];
