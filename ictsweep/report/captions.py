@@ -193,10 +193,15 @@ def parallel(info: ParallelInfo) -> str:
     left_out = (
         f" {count(info.missing, 'trial')} without a value there not drawn." if info.missing else ""
     )
+    hidden = (
+        f" The {info.hidden:,} parameters that seem to matter least have no axis."
+        if info.hidden
+        else ""
+    )
     lacking = " A line at “—” has no such parameter." if info.lacking else ""
     return (
         "Which combinations work? Every line is a configuration, from blue (best) to sand (worst) "
         f"at the {info.rung_kimg:,}-kimg rung, where the values are comparable; that is not its "
-        f"final value unless it is the full budget.{left_out}{lacking} Drag along an axis "
+        f"final value unless it is the full budget.{left_out}{lacking}{hidden} Drag along an axis "
         "to select: table, curves and samples follow. A click on the axis ends the selection."
     )

@@ -132,7 +132,7 @@ def drawings(view: StudyView, known: Infos | None = None) -> Drawings:
         evidence=_evidence(known.evidence),
         progress=_progress(known.progress),
         pareto=_pareto(view),
-        parallel=_parallel(view),
+        parallel=_parallel(view, strongest),
         importance=_importance(view),
         slices=tuple(_slices(view, strongest)),
         maps=_maps(view, strongest),
@@ -255,8 +255,8 @@ def _timeline(info: TimelineInfo) -> Drawing | None:
     return Drawing(id="timeline", figure=draw_timeline(info), caption=captions.timeline(info))
 
 
-def _parallel(view: StudyView) -> Drawing | None:
-    info = parallel_info(view)
+def _parallel(view: StudyView, strongest: list[str]) -> Drawing | None:
+    info = parallel_info(view, strongest)
     if not info.trials:
         return None
     return Drawing(

@@ -10,10 +10,12 @@ from urllib.parse import unquote
 import pytest
 
 from ictsweep.report import build
+from ictsweep.report.figures.parallel import MOST
 from ictsweep.report.theme import PALETTE
 from ictsweep.report.view import StudyView
 from tests.report.browser import MISSING, Browser, browser
 from tests.report.fixture import Script, space, write_study
+from tests.report.many import write_many
 from tests.report.test_page import HOSTILE, PLOTLY
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no browser here: {MISSING} missing")
@@ -427,6 +429,21 @@ def test_hostile_text_stays_text(chromium: Browser, tmp_path: Path) -> None:
     assert "alert(1)" in chromium.run(TEXT, TRIAL)
     assert "alert(1)" in chromium.run(TEXT, "[data-panel=stopping]")
     assert json.dumps(chromium.requests()).count("http") == 0
+
+
+def test_two_hundred_parameters_have_a_canvas(chromium: Browser, tmp_path: Path) -> None:
+    folder = write_many(tmp_path / "s", 30, parameters=200)
+    chromium.look()
+    chromium.open(build(folder.path, tmp_path / "reports"))
+    for name in (*chromium.run(TABS), "trial-0"):
+        chromium.run(GO, f"#{name}")
+    chromium.run(GO, "#trials")
+    axes = "return document.querySelectorAll('#plot-parallel .axis-brush').length"
+    assert chromium.run(axes) == MOST + 2  # and the rung reached, and the value
+    canvases = "[...document.querySelectorAll('#plot-parallel canvas')].map(c => c.width)"
+    assert max(chromium.run(f"return {canvases}")) < 8192
+    assert "170 parameters that seem to matter least" in chromium.run(TEXT, "#caption-parallel")
+    assert errors(chromium) == []
 
 
 def test_an_open_page_follows_the_study_and_keeps_its_place(

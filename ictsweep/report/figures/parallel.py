@@ -17,6 +17,7 @@ from ictsweep.report.view import StudyView
 from ictsweep.study.spec import Axis
 
 LACKING = "—"  # where a trial without the parameter passes its axis
+MOST = 30  # axes: browsers have no canvas for hundreds, nor people an eye
 TEETH = 80  # a brush may end at every 80th of a continuous axis
 
 
@@ -39,7 +40,7 @@ class Dimension:
 class ParallelInfo:
     """Trials as lines over their parameters, the furthest rung and the value at one common rung;
     `order` is each line's rank at that rung (0 best .. 1 worst), which colours it. `lacking`:
-    whether some trial has not all parameters.
+    whether some trial has not all parameters; `hidden` counts parameters without an axis here.
     """
 
     metric: str
@@ -49,15 +50,20 @@ class ParallelInfo:
     order: tuple[float, ...]
     missing: int
     lacking: bool = False
+    hidden: int = 0
 
 
-def parallel_info(view: StudyView) -> ParallelInfo:
-    """All configurations measured at the highest rung that enough of them reached."""
+def parallel_info(view: StudyView, strongest: Sequence[str] = ()) -> ParallelInfo:
+    """All configurations measured at the highest rung that enough of them reached, over all
+    parameters, or over the MOST `strongest` (the first ones where that says too little).
+    """
     rung, trials = view.matched_rung(ENOUGH)
     values = [t.at_rung[rung].value for t in trials]
     ranked = sorted(range(len(values)), key=lambda i: values[i])
     place = {i: position / max(1, len(values) - 1) for position, i in enumerate(ranked)}
-    axes = [_dimension(axis, [t.params for t in trials]) for axis in view.spec.search]
+    kept = set(list(dict.fromkeys([*strongest, *view.paths]))[:MOST])
+    searched = [axis for axis in view.spec.search if axis.path in kept]
+    axes = [_dimension(axis, [t.params for t in trials]) for axis in searched]
     results = [
         _reached(view.spec.rungs, [t.reached for t in trials]),
         _value(f"at {rung:,} kimg", values),
@@ -70,7 +76,8 @@ def parallel_info(view: StudyView) -> ParallelInfo:
         dimensions=(*axes, *results) if trials else (),
         order=tuple(place[i] for i in range(len(values))),
         missing=len(configurations) - len(trials),
-        lacking=any(path not in t.params for t in trials for path in view.paths),
+        lacking=any(axis.path not in t.params for t in trials for axis in searched),
+        hidden=len(view.paths) - len(searched),
     )
 
 
