@@ -35,7 +35,7 @@ def report(
 ) -> None:
     """Write a study's HTML report (also while it runs), or compare several studies."""
     from ictsweep.report import SHOWN, build, build_comparison
-    from ictsweep.report.stills import write_stills
+    from ictsweep.report.stills import check_stills, write_stills
     from ictsweep.report.watch import watch as follow
 
     folders = [folder_of(study, storage) for study in studies]
@@ -43,8 +43,12 @@ def report(
         raise UserError("--watch: follows one study; name one")
     if figures is not None and len(folders) > 1:
         raise UserError("--figures: writes those of one study; name one")
+    if figures is not None:
+        check_stills(figures)
     if len(folders) > 1:
         paths = [folder.path for folder in folders]
+        if len({path.resolve() for path in paths}) < len(paths):
+            raise UserError("a study is compared with others: one is named twice here")
         typer.echo(build_comparison(paths, reports, single_file=single_file))
         return
     folder = folders[0]

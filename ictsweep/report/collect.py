@@ -9,6 +9,7 @@ from ictsweep.report.history import History, history
 from ictsweep.report.passports import survey
 from ictsweep.report.trialviews import trial_view
 from ictsweep.report.view import Step, StudyView, TrialView, tried
+from ictsweep.study.changes import recorded
 from ictsweep.study.noise import Comparison, SeedNoise, compare, seed_noise
 from ictsweep.study.spec import StudySpec
 from ictsweep.study.spending import Meter
@@ -17,7 +18,8 @@ from ictsweep.study.store import StudyFolder
 
 def collect(folder: StudyFolder) -> StudyView:
     """Everything the report shows of a study, at the moment of reading."""
-    spec, events = folder.spec(), folder.events()
+    events = folder.events()
+    spec = recorded(events) or folder.spec()  # what ran, whatever study.yaml says since then
     records = trials(events)
     found = survey(records, [axis.path for axis in spec.search], spec.minimize)
     past = history(events)

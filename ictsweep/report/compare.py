@@ -116,8 +116,9 @@ def comparison_info(views: Sequence[StudyView]) -> ComparisonInfo:
 
 def check_comparable(views: Sequence[StudyView]) -> None:
     """UserError where passports differ in more than what a study searches."""
-    first = views[0]
-    for other in views[1:]:
+    first, *others = views
+    called, *names = _names(views)
+    for name, other in zip(names, others, strict=True):
         if not first.passport or not other.passport:
             none = first if not first.passport else other
             raise UserError(
@@ -127,8 +128,8 @@ def check_comparable(views: Sequence[StudyView]) -> None:
         found = differences(other.passport, first.passport, searched)
         if found:
             raise UserError(
-                f"studies {first.spec.study} and {other.spec.study} were measured in different "
-                f"ways: {other.spec.study} has {'; '.join(found)} ({first.spec.study}). Their "
+                f"studies {called} and {name} were measured in different "
+                f"ways: {name} has {'; '.join(found)} ({called}). Their "
                 "values may not be compared; `ictsweep rescore` measures kept checkpoints in "
                 "another way."
             )

@@ -88,7 +88,7 @@ class _Scale:
     @classmethod
     def over(cls, values: Sequence[float]) -> "_Scale":
         low, high = min(values), max(values)
-        air = 0.05 * (high - low) or 0.5
+        air = 0.05 * (high - low) or max(0.5, 1e-6 * abs(high))  # which the largest numbers notice
         return cls(low - air, high + air)
 
     def at(self, value: float) -> float:

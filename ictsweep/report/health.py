@@ -65,14 +65,18 @@ def amount(view: StudyView, hours: float) -> str:
 def failures(view: StudyView) -> str:
     """How many launches failed, by kind, and what became of their trials."""
     kinds = Counter(text.partition(":")[0] for t in view.trials for text in t.failures)
+    lacking = sum(t.valueless for t in view.trials)
+    dropped = (
+        f" {count(lacking, 'evaluation')} gave no finite value: in no figure." if lacking else ""
+    )
     if not kinds:
-        return "No launch failed."
+        return f"No launch failed.{dropped}"
     by_kind = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     lost = view.states[State.FAILED]
     retried = sum(len(t.retries) for t in view.trials)
     again = f", {retried} launched again" if retried else ""
     verb = f"{count(lost, 'trial')} lost by it" if lost else "no trial lost by it"
-    return f"{count(sum(kinds.values()), 'failure')} ({by_kind}){again}; {verb}."
+    return f"{count(sum(kinds.values()), 'failure')} ({by_kind}){again}; {verb}.{dropped}"
 
 
 def facts(view: StudyView) -> Iterator[tuple[str, str]]:

@@ -23,8 +23,8 @@ WIDTH = 900  # pixels
 INSTEAD = "the buttons below each figure of the page save SVG and PNG without it"
 
 
-def write_stills(study_folder: Path, reports: Path, form: str) -> Path:
-    """Write reports/<study>/figures/<figure>.<form>; UserError where nothing can draw them."""
+def check_stills(form: str) -> None:
+    """UserError where nothing can draw figures in this form."""
     if form not in FORMATS:
         raise UserError(f"--figures: got {form}; expected {', '.join(FORMATS)}")
     if find_spec("kaleido") is None:
@@ -32,6 +32,11 @@ def write_stills(study_folder: Path, reports: Path, form: str) -> Path:
             "--figures: needs kaleido, which is not installed: "
             f"pip install 'ictsweep[figures]' (and a Chromium or Chrome); {INSTEAD}"
         )
+
+
+def write_stills(study_folder: Path, reports: Path, form: str) -> Path:
+    """Write reports/<study>/figures/<figure>.<form>; UserError where nothing can draw them."""
+    check_stills(form)
     view = collect(StudyFolder.open(study_folder))
     folder = reports / view.spec.study / "figures"
     asyncio.run(_write(drawings(view), folder, form))

@@ -48,7 +48,9 @@ def judgement(comparison: Comparison) -> str:
     return {
         Verdict.CLEAR: "clearly better",
         Verdict.LUCK: str(Verdict.LUCK),
-        Verdict.UNKNOWN: str(Verdict.UNKNOWN),
+        Verdict.UNKNOWN: (
+            "unknown (no spread)" if comparison.noise.seeds > 1 else str(Verdict.UNKNOWN)
+        ),
     }[comparison.verdict]
 
 
@@ -92,6 +94,8 @@ def _measure_of_noise(comparison: Comparison) -> Iterator[str]:
 
 
 def _conclusion(comparison: Comparison) -> str:
+    if comparison.verdict == Verdict.UNKNOWN and comparison.noise.seeds > 1:
+        return "All of them are equal: there is no noise to measure the difference against."
     if comparison.verdict == Verdict.UNKNOWN:
         return (
             "With one seed there is no noise to measure the difference against: it may be luck. "
@@ -122,6 +126,9 @@ def _unfinished(view: StudyView) -> str:
             else "The only trial failed."
         )
     if not any(t.runs for t in view.trials):
+        lost = sum(t.valueless for t in view.trials)
+        if lost:
+            return f"None of {count(lost, 'evaluation')} gave a finite value."
         return "Nothing has been measured yet."
     yet = "" if view.finished else " yet"
     return f"No searched trial has reached the full budget of {view.spec.rungs[-1]:,} kimg{yet}."

@@ -2,6 +2,7 @@
 that lacks some of it, or has more, was edited by hand, or written by a later ictsweep.
 """
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -56,7 +57,15 @@ def malformed(event: Event) -> str:
     if event.kind == "verdict":
         return _misjudged(event)
     if event.kind == "measure":
-        return _of_no_levels(event.data.get("spectrum"))
+        return _of_no_numbers(event.data) or _of_no_levels(event.data.get("spectrum"))
+    return ""
+
+
+def _of_no_numbers(data: Mapping[str, Any]) -> str:
+    for key in ("values", "errors"):
+        for name, value in data[key].items():
+            if not isinstance(value, int | float):
+                return f"its {key} have {name} {value!r}, which is no number"
     return ""
 
 

@@ -12,6 +12,8 @@ import pytest
 import ictsweep
 from ictsweep.errors import StudyError
 from ictsweep.report import build
+from ictsweep.report.collect import collect
+from ictsweep.study.spec import spec_to_dict
 from ictsweep.study.store import StudyFolder
 from tests.report.fixture import Script, methods, space, write_study
 from tests.report.many import write_many
@@ -73,6 +75,9 @@ def test_all_identical(tmp_path: Path) -> None:
 
     text, data = _read(_edited(write_study(tmp_path / "s"), same), tmp_path)
     assert "No searched configuration beat trial 0" in text
+    assert "unknown (no spread)" in text
+    assert "All of them are equal: there is no noise" in text
+    assert "With one seed" not in text
     assert "Nothing beyond what chance would show." in text
     assert len(data["trials"]) == 18
 
@@ -114,6 +119,46 @@ def test_evaluations_without_a_value_are_counted(tmp_path: Path) -> None:
     _, data = _read(folder, tmp_path)
     measured = len(folder.trials()[3].measurements)
     assert {t["n"]: t["valueless"] for t in data["trials"] if "valueless" in t} == {3: measured}
+
+
+def test_no_value_at_all_is_said(tmp_path: Path) -> None:
+    def odd(event: dict[str, Any]) -> None:
+        if event["kind"] == "measure":
+            event["data"]["values"] = {"fd": math.nan, "fd_2step": math.nan}
+
+    folder = _edited(write_study(tmp_path / "s"), odd)
+    text, _ = _read(folder, tmp_path)
+    measured = sum(len(record.measurements) for record in folder.trials())
+    assert f"None of {measured} evaluations gave a finite value." in text
+    assert f"{measured} evaluations gave no finite value: in no figure." in text
+    assert "Nothing has been measured yet." not in text
+
+
+@pytest.mark.parametrize("value", [1e17, -1e300])
+def test_values_beside_which_nothing_is_a_difference(tmp_path: Path, value: float) -> None:
+    def huge(event: dict[str, Any]) -> None:
+        if event["kind"] == "measure":
+            event["data"].update(values={"fd": value, "fd_2step": value})
+            event["data"].update(errors={"fd": 1.0, "fd_2step": 1.0})
+
+    _, data = _read(_edited(write_study(tmp_path / "s"), huge), tmp_path)
+    assert len(data["trials"]) == 18
+
+
+def test_a_study_yaml_that_was_edited_since_does_not_change_what_ran(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+
+    def told(event: dict[str, Any]) -> None:
+        if event["kind"] == "study":
+            event["data"]["spec"] = spec_to_dict(folder.spec())
+
+    _edited(folder, told)
+    _, before = _read(folder, tmp_path)
+    path = folder.path / "study.yaml"
+    path.write_text(path.read_text().replace("0.5", "0.9"))
+    assert folder.spec() != collect(folder).spec
+    _, after = _read(folder, tmp_path)
+    assert after == before
 
 
 def test_logs_before_the_noise_levels_were_kept(tmp_path: Path) -> None:

@@ -77,6 +77,13 @@ def test_passports_are_not_mixed(tmp_path: Path, view: StudyView) -> None:
         comparison_info([view, collect(empty)])
 
 
+def test_a_refusal_tells_two_studies_of_one_name_apart(tmp_path: Path, view: StudyView) -> None:
+    script = Script(pictures=False, passports={n: {"images": 100} for n in range(30)})
+    odd = write_study(tmp_path / "odd", script=script)
+    with pytest.raises(UserError, match=r"studies digits and digits \(2\) were measured in diff"):
+        comparison_info([view, collect(odd)])
+
+
 def test_different_budgets_are_said(tmp_path: Path, view: StudyView) -> None:
     trial = {**space()["trial"], "budget_kimg": 96}
     short = write_study(tmp_path / "s", space(study="short", trial=trial), Script(pictures=False))

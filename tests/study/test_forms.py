@@ -63,6 +63,11 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
+def with_value(event: dict[str, Any], value: object) -> dict[str, Any]:
+    """A measurement with another value."""
+    return {**event, "data": {**event["data"], "values": {"fd": value}}}
+
+
 EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("measure", lambda e: "", "Expecting value"),
     ("measure", lambda e: json.dumps(e)[:-9], "Invalid control character"),
@@ -74,6 +79,7 @@ EDITS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("measure", lambda e: {**e, "trial": "0"}, "its trial is '0'"),
     ("measure", lambda e: {**e, "data": {}}, "measure without .*kimg.*values"),
     ("measure", lambda e: {**e, "data": []}, "another type"),
+    ("measure", lambda e: with_value(e, "<b>5</b>"), "values have fd '<b>5</b>', which is no numb"),
     ("measure", lambda e: with_levels(e, []), "its spectrum is not whole"),
     ("measure", lambda e: with_levels(e, None), "its spectrum is not whole"),
     ("measure", lambda e: having(e, spectra={}), "measure with 'spectra', which is unknown"),
