@@ -40,6 +40,10 @@ def test_what_does_not_go_together(call, two: list[str], tmp_path: Path) -> None
     code, _, said = call("report", two[0], "--figures", "gif", "--reports", str(tmp_path))
     assert code == 2
     assert "--figures: got gif; expected svg, png, pdf" in said
+    code, _, said = call("report", two[0], two[0], "--reports", str(tmp_path))
+    assert code == 2
+    assert "one is named twice" in said
+    assert not list(tmp_path.iterdir())  # nothing was written for any of them
 
 
 def test_watching_a_finished_study_writes_once(call, two: list[str], tmp_path: Path) -> None:
