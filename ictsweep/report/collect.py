@@ -18,8 +18,8 @@ from ictsweep.study.store import StudyFolder
 
 def collect(folder: StudyFolder) -> StudyView:
     """Everything the report shows of a study, at the moment of reading."""
-    events = folder.events()
-    spec = recorded(events) or folder.spec()  # what ran, whatever study.yaml says since then
+    said, events = folder.spec(), folder.events()
+    spec = recorded(events) or said  # what ran, whatever study.yaml says since then
     records = trials(events)
     found = survey(records, [axis.path for axis in spec.search], spec.minimize)
     past = history(events)
