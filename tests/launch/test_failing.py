@@ -2,11 +2,12 @@
 and that nothing is left of them.
 """
 
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,27 @@ def test_a_killed_worker_is_lost(one_ray: Find, tmp_path: Path, cache: Path) -> 
     nothing_is_left(one_ray)
 
 
+@contextlib.contextmanager
+def controller_dies(found: Find, when: Callable[[Mapping[str, Any]], bool]) -> Iterator[None]:
+    """Beside the block: the run's controller is killed as soon as one of Ray's placement groups is
+    so.
+    """
+
+    def look() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if any(map(when, placement_group_table().values())):
+                (controller,) = found("TrainController")
+                os.kill(controller, signal.SIGKILL)
+                return
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    yield
+    watcher.join()
+
+
 @pytest.mark.slow
 def test_a_run_killed_as_it_starts_gives_its_places_back(
     one_ray: Find, tmp_path: Path, cache: Path
@@ -120,21 +142,9 @@ def test_a_run_killed_as_it_starts_gives_its_places_back(
     """Its controller has a placement group for workers that do not live yet, and dies."""
     played = script()
 
-    def look() -> None:
-        wanted = {0: {"CPU": 1.0}}
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            groups = [g for g in placement_group_table().values() if g["bundles"] == wanted]
-            if any(g["state"] == "CREATED" for g in groups):
-                (controller,) = one_ray("TrainController")
-                os.kill(controller, signal.SIGKILL)
-                return
-            time.sleep(0.01)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    play(tmp_path, played, assignment(tmp_path, cache, played.mailbox))
-    watcher.join()
+    places = {0: {"CPU": 1.0}}
+    with controller_dies(one_ray, lambda g: (g["state"], g["bundles"]) == ("CREATED", places)):
+        play(tmp_path, played, assignment(tmp_path, cache, played.mailbox))
     assert played.failure is not None
     assert played.failure[0] == Failure.LOST
     assert ray.get(played.mailbox.group_of.remote(7)) is None
@@ -151,21 +161,10 @@ def test_a_launch_that_got_no_machine_cost_none(one_ray: Find, tmp_path: Path, c
     """It waits for a GPU that is not there, and its controller dies."""
     played = script()
 
-    def look() -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            groups = [g for g in placement_group_table().values() if g["state"] == "PENDING"]
-            if any("GPU" in bundle for g in groups for bundle in g["bundles"].values()):
-                (controller,) = one_ray("TrainController")
-                os.kill(controller, signal.SIGKILL)
-                return
-            time.sleep(0.01)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
     wanted = Machines(workers=1, cpus_per_worker=1, gpus_per_worker=1.0)
-    play(tmp_path, played, assignment(tmp_path, cache, played.mailbox), wanted)
-    watcher.join()
+    waits = lambda g: g["state"] == "PENDING" and any("GPU" in b for b in g["bundles"].values())  # noqa: E731
+    with controller_dies(one_ray, waits):
+        play(tmp_path, played, assignment(tmp_path, cache, played.mailbox), wanted)
     (leave,) = played.of("leave")
     assert leave["gpus"] == 0.0
     assert leave["seconds"] > 0

@@ -401,6 +401,11 @@ def test_copy_and_keyboard(tab: Browser) -> None:
 
 
 def test_tabs_and_table_by_keyboard_alone(tab: Browser) -> None:
+    walk_by_keyboard(tab)
+
+
+def walk_by_keyboard(tab: Browser) -> None:
+    """From the first screen to the table, and from there to a trial, without a mouse."""
     tab.run(GO, "#overview")
     tab.run("document.querySelector('[data-tab=overview]').focus()")
     tab.press("Tab")

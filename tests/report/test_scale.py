@@ -29,6 +29,7 @@ from tests.report.test_browser import (
     VIEW,
     colour,
     errors,
+    walk_by_keyboard,
 )
 from tests.report.test_page import PLOTLY
 
@@ -105,15 +106,7 @@ def _serves_a_reader(tab: Browser, reports: Path, trials: int) -> None:
         tab.run("app.pick(null)")
     assert len(tab.run(SHOWN)) == trials
 
-    tab.run(GO, "#overview")
-    tab.run("document.querySelector('[data-tab=overview]').focus()")
-    tab.press("Tab")
-    tab.press("Enter")
-    assert tab.run(VIEW) == "trials"
-    tab.run("document.querySelector('#table tbody a').focus()")
-    tab.press("Enter")
-    assert tab.run(VIEW) == "trial"
-
+    walk_by_keyboard(tab)
     for dark in (False, True):
         tab.look(dark=dark)
         ink = PALETTE["ink"][dark]
